@@ -18,29 +18,18 @@ from .scoring_work import INNER, VOCABULARY, WIDTH, Pair
 Work = Callable[[], NDArray[np.float64]]
 
 
-THREADS = 2
-
-
-def processor_seconds() -> float:
-    """Processor time of this process per thread: what the clock shows where nobody else wants the cores."""
-    return time.process_time() / THREADS
-
-
 @dataclass
 class Measured:
     """What one way of doing the work took in each round."""
 
     seconds: list[float] = field(default_factory=list[float])
-    """Processor time per thread."""
-    clock: list[float] = field(default_factory=list[float])
-    """Wall clock."""
     tokens: int = 0
     """Computed by the models, padding included."""
     scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
 
     @property
     def median(self) -> float:
-        """Seconds of processor time per thread."""
+        """Seconds by the clock."""
         return statistics.median(self.seconds)
 
 
@@ -56,10 +45,9 @@ def in_turns(
         rates.append(product_rates())
         for name, run in work.items():
             computed.clear()
-            clock, start = time.perf_counter(), processor_seconds()
+            start = time.perf_counter()
             measured[name].scores = run()
-            measured[name].seconds.append(processor_seconds() - start)
-            measured[name].clock.append(time.perf_counter() - clock)
+            measured[name].seconds.append(time.perf_counter() - start)
             measured[name].tokens = sum(computed)
         rates.append(product_rates())
     for hook in hooks:
@@ -80,24 +68,26 @@ def first_layer(model: Any) -> torch.nn.Module:
 def product_rates() -> tuple[float, float]:
     """Operations per second of the fastest product of matrices: as torch does it, and as this engine has it done.
 
-    Tried are a square product and those of the model's own layers.
+    Tried are a square product and those of the model's own layers, the engine's with weights by row and by column.
     """
     shapes = ((1024, WIDTH, INNER), (1024, INNER, WIDTH), (256, WIDTH, VOCABULARY), (1024, 1024, 1024))
-    plain = max(_product_rate(*shape) for shape in shapes)
+    weights = [torch.randn(columns, inner) for _, inner, columns in shapes]
+    states = [torch.randn(rows, inner) for rows, inner, _ in shapes]
+    plain = max(map(_product_rate, states, weights))
     with fast_linear(torch.device("cpu"), torch.float32):
-        fast = max(_product_rate(*shape) for shape in shapes)
+        by_column = [weight.t().contiguous().t() for weight in weights]
+        fast = max(map(_product_rate, [*states, *states], [*weights, *by_column]))
     return plain, fast
 
 
 @torch.inference_mode()
-def _product_rate(rows: int, inner: int, columns: int) -> float:
-    states, weight = torch.randn(rows, inner), torch.randn(columns, inner)
+def _product_rate(states: torch.Tensor, weight: torch.Tensor) -> float:
     seconds: list[float] = []
     for _ in range(5):
-        start = processor_seconds()
+        start = time.perf_counter()
         torch.nn.functional.linear(states, weight, None)
-        seconds.append(processor_seconds() - start)
-    return 2 * rows * inner * columns / statistics.median(seconds)
+        seconds.append(time.perf_counter() - start)
+    return 2 * states.numel() * len(weight) / statistics.median(seconds)
 
 
 def necessary_operations(model: Any, pairs: Sequence[Pair]) -> float:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from .evaluate import Session
 from .plan import CheckpointPlan
-from .runner import Runner
+from .runner import Runner, work_units
 from .scoring.token_trie import count_tokens
 
 CALIBRATION_SECONDS = 4.0
@@ -22,7 +22,7 @@ class CheckpointCost:
     in_store: int
     """How many of them the store has."""
     tokens_shared: int
-    """Tokens to compute for the others where a shared prefix is computed once."""
+    """Tokens to compute for the others by the fast scorer: a shared prefix once in every unit of work."""
     tokens_separate: int
     """Tokens to compute where every response is a sequence of its own."""
     seconds: float | None
@@ -63,7 +63,8 @@ def _cost(plan: CheckpointPlan, runner: Runner, rates: dict[str, float] | None) 
     if rates is not None and shape not in rates and plan.missing(runner.store):
         rates[shape] = _tokens_per_second(plan, runner)
     requests, missing = plan.requests(), plan.missing(runner.store)
-    shared, separate = count_tokens(list(missing.values()))
+    units = ([missing[key] for key in unit if key in missing] for unit in work_units(requests, runner.unit_tokens))
+    shared, separate = (sum(tokens) for tokens in zip((0, 0), *map(count_tokens, units), strict=True))
     seconds = None if rates is None else shared / rates[shape] if missing else 0.0
     return CheckpointCost(plan.local.name, len(requests), len(requests) - len(missing), shared, separate, seconds)
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from .compatibility import obstacle
+from .cpu_linear import lay_out_weights
 from .memory import default_batch_tokens
 from .packing import TrieSlice
 from .padded_batches import PaddedBatchScorer
@@ -34,6 +35,8 @@ class SharedPrefixScorer:
         """Sentences that whoever reads the results must see."""
         if self.fallback:
             self.notes.append(f"Shared prefixes are computed again for every response, because {self.fallback}.")
+        else:
+            lay_out_weights(model)
 
     def score(self, requests: Sequence[ScoringRequest]) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
         """Yield (indices, summed log-probabilities) as forward passes finish.

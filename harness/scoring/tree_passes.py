@@ -16,7 +16,7 @@ from .packing import TrieSlice, cut_slice
 from .token_trie import TokenTrie
 from .tree_attention import TreePass, tree_attention
 
-_SEGMENT_TOKENS = {"cpu": 64}
+_SEGMENT_TOKENS = {"cpu": 256}
 """Most queries that attend at a time: on a CPU few, since a mask hides half of what a long causal block computes; on a
 GPU many, since each costs a few kernel launches."""
 

@@ -167,6 +167,16 @@ def test_only_scored_positions_are_projected(llama: PreTrainedModel):
     assert projected == [2]
 
 
+@pytest.mark.parametrize("architecture", ["llama", "gemma 2"])  # Gemma's output projection is its embedding
+def test_opening_a_scorer_changes_no_weight(architecture: str):
+    kind, config = SHARING[architecture]
+    model = random_model(kind, **config)
+    before = {name: weight.clone() for name, weight in model.state_dict().items()}
+    SharedPrefixScorer(model)
+    assert before.keys() == model.state_dict().keys()
+    assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
 def test_the_same_requests_give_the_same_bits_in_any_order(llama: PreTrainedModel):
     requests = preference_requests()
     first = sums(SharedPrefixScorer(llama, 50), requests)
