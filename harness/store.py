@@ -16,18 +16,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute
 import pyarrow.parquet
 from numpy.typing import NDArray
 
 from ..errors import UserError
 from .scoring.protocol import ScoringRequest
 
-pc: Any = pyarrow.compute  # partly untyped, as is parquet
-pq: Any = pyarrow.parquet
+pq: Any = pyarrow.parquet  # partly untyped
 
 FORMAT = "1"
 _MARKER = "FORMAT"
+_KEY = np.dtype("S16")
+"""numpy ignores zero bytes at a string's end, which is no loss where all strings are equally long."""
 SCHEMA = pa.schema(
     [("key", pa.binary(16)), ("logprob", pa.float64()), ("tokens", pa.int32()), ("checkpoint", pa.string())]
 )
@@ -59,6 +59,8 @@ class ScoreStore:
     """Chunks that were set aside in `damaged/` because their bytes do not match their name."""
     _seen: set[str] = field(default_factory=set[str], init=False)
     _table: pa.Table = field(default_factory=SCHEMA.empty_table, init=False)
+    _sorted: tuple[NDArray[np.bytes_], NDArray[np.float64]] | None = field(default=None, init=False)
+    """Keys in order with their log-probabilities; None where the table has changed since."""
 
     def __post_init__(self) -> None:
         marker = self.folder / _MARKER
@@ -94,14 +96,32 @@ class ScoreStore:
                 else:
                     tables.append(table)
         if tables:
-            self._table = pa.concat_tables([self._table, *tables]).combine_chunks()
+            self._extend(*tables)
         return bool(tables)
 
     def lookup(self, keys: Sequence[bytes]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The keys' log-probabilities and whether the store has them (NaN where it has not)."""
-        rows = pc.index_in(pa.array(keys, type=pa.binary(16)), value_set=self._table["key"])
-        values = self._table["logprob"].take(rows)
-        return values.to_numpy(), rows.is_valid().to_numpy(zero_copy_only=False)
+        known, logprobs = self._index()
+        wanted = np.array(keys, dtype=_KEY)
+        places = np.searchsorted(known, wanted)
+        found = places < len(known)
+        found[found] = known[places[found]] == wanted[found]
+        values = np.full(len(keys), np.nan)
+        values[found] = logprobs[places[found]]
+        return values, found
+
+    def _index(self) -> tuple[NDArray[np.bytes_], NDArray[np.float64]]:
+        if self._sorted is None:
+            column = self._table["key"].combine_chunks()
+            buffer = column.buffers()[1] or b""
+            keys = np.frombuffer(buffer, _KEY, len(column), _KEY.itemsize * column.offset)
+            order = np.argsort(keys, kind="stable")  # of scores that two processes wrote, the first one counts
+            self._sorted = keys[order], self._table["logprob"].to_numpy()[order]
+        return self._sorted
+
+    def _extend(self, *tables: pa.Table) -> None:
+        self._table = pa.concat_tables([self._table, *tables])
+        self._sorted = None
 
     def append(self, keys: Sequence[bytes], logprobs: Sequence[float], tokens: Sequence[int], checkpoint: str) -> None:
         """Write one chunk of scores and make them part of what `lookup` finds.
@@ -112,7 +132,7 @@ class ScoreStore:
         columns: dict[str, Any] = {"key": keys, "logprob": logprobs, "tokens": tokens, "checkpoint": names}
         table = pa.Table.from_pydict(columns, schema=SCHEMA)
         self._seen.add(write_chunk(self.folder, table).name)
-        self._table = pa.concat_tables([self._table, table])
+        self._extend(table)
 
     def _set_aside(self, chunk: Path) -> None:
         """Move a damaged chunk to `damaged/`, so that it is seen once; its scores count as missing."""

@@ -41,13 +41,16 @@ class OutputHead:
         distinct, index = np.unique(rows, return_inverse=True)
         hidden = hidden[torch.as_tensor(distinct).to(hidden.device)]
         on_device = torch.as_tensor(np.stack([index, targets])).to(hidden.device)
-        parts: list[Tensor] = []
+        log_probs = torch.empty(len(targets), device=hidden.device)
         for start in range(0, len(distinct), self._chunk):
             low, high = np.searchsorted(index, [start, start + self._chunk])
             picked, wanted = on_device[:, low:high]
-            log_probs = torch.log_softmax(self._logits(hidden[start : start + self._chunk]), dim=-1)
-            parts.append(log_probs[picked - start, wanted])
-        return torch.cat(parts) if parts else torch.empty(0, device=hidden.device)
+            log_probs[low:high] = self._of_chunk(hidden[start : start + self._chunk], picked - start, wanted)
+        return log_probs
+
+    def _of_chunk(self, hidden: Tensor, picked: Tensor, wanted: Tensor) -> Tensor:
+        """The same of one chunk; all that is large is freed before the next one, or the allocator leaves holes."""
+        return torch.log_softmax(self._logits(hidden), dim=-1)[picked, wanted]
 
     def _logits(self, hidden: Tensor) -> Tensor:
         logits: Tensor = self._projection(hidden)
