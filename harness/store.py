@@ -112,9 +112,9 @@ class ScoreStore:
 
     def _index(self) -> tuple[NDArray[np.bytes_], NDArray[np.float64]]:
         if self._sorted is None:
-            column = self._table["key"].combine_chunks()
+            column: Any = self._table["key"].combine_chunks()
             buffer = column.buffers()[1] or b""
-            keys = np.frombuffer(buffer, _KEY, len(column), _KEY.itemsize * column.offset)
+            keys: NDArray[np.bytes_] = np.frombuffer(buffer, _KEY, len(column), _KEY.itemsize * column.offset)
             order = np.argsort(keys, kind="stable")  # of scores that two processes wrote, the first one counts
             self._sorted = keys[order], self._table["logprob"].to_numpy()[order]
         return self._sorted
