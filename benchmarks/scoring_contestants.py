@@ -1,4 +1,4 @@
-"""Four ways to score pairs of responses with one model; each returns the log-probabilities, (pairs, 2)."""
+"""Ways to score pairs of responses with one model; each returns the log-probabilities, (pairs, 2)."""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -53,6 +53,16 @@ def padded(model: PreTrainedModel, pairs: Sequence[Pair]) -> NDArray[np.float64]
 def engine(model: PreTrainedModel, pairs: Sequence[Pair]) -> NDArray[np.float64]:
     """This project's engine."""
     return _with(SharedPrefixScorer(model), pairs)
+
+
+def engine_without_onednn(model: PreTrainedModel, pairs: Sequence[Pair]) -> NDArray[np.float64]:
+    """This project's engine with torch's own products of matrices: what sharing and packing bring by themselves."""
+    onednn: Any = torch.backends.mkldnn
+    onednn.enabled = False
+    try:
+        return engine(model, pairs)
+    finally:
+        onednn.enabled = True
 
 
 def lm_eval(tokenizer: PreTrainedTokenizerFast) -> Contestant:

@@ -2,6 +2,7 @@
 
 In float32 torch multiplies matrices with MKL, which on CPUs of other makers than its own leaves half of their vector
 width unused. oneDNN, also a part of torch, goes by what the CPU can do: on AMD's AVX-512 cores it is twice as fast.
+`torch.backends.mkldnn.enabled = False` turns it off, as elsewhere in torch.
 """
 
 import platform
@@ -48,4 +49,5 @@ def lay_out_weights(model: PreTrainedModel) -> None:
 
 def _helps(device: torch.device, dtype: torch.dtype) -> bool:
     x86 = platform.machine().lower() in {"x86_64", "amd64"}
-    return device.type == "cpu" and dtype == torch.float32 and x86 and torch.backends.mkldnn.is_available()
+    onednn: Any = torch.backends.mkldnn  # by its older name
+    return device.type == "cpu" and dtype == torch.float32 and x86 and onednn.is_available() and bool(onednn.enabled)

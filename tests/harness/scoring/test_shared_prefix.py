@@ -1,3 +1,4 @@
+import platform
 import random
 from typing import Any
 
@@ -175,6 +176,23 @@ def test_opening_a_scorer_changes_no_weight(architecture: str):
     SharedPrefixScorer(model)
     assert before.keys() == model.state_dict().keys()
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch comes without oneDNN")
+def test_onednn_can_be_switched_off_as_elsewhere_in_torch(llama: PreTrainedModel, monkeypatch: pytest.MonkeyPatch):
+    requests = preference_requests()
+    with torch.profiler.profile() as profiler:
+        fast = sums(SharedPrefixScorer(llama), requests)
+    monkeypatch.setattr(torch.backends.mkldnn, "enabled", False)
+    with torch.profiler.profile() as plain_profiler:
+        plain = sums(SharedPrefixScorer(llama), requests)
+    assert _onednn_calls(profiler) > 0 or platform.machine().lower() not in {"x86_64", "amd64"}
+    assert _onednn_calls(plain_profiler) == 0
+    np.testing.assert_allclose(fast, plain, atol=TOLERANCE)
+
+
+def _onednn_calls(profiler: Any) -> int:
+    return sum(event.count for event in profiler.key_averages() if event.key.startswith("mkldnn::"))
 
 
 def test_the_same_requests_give_the_same_bits_in_any_order(llama: PreTrainedModel):
