@@ -14,6 +14,8 @@ from .token_trie import model_input
 
 _LOGITS = 2**28
 """Most logits that a batch may have: the model returns all of them."""
+_PADDING = 0.05
+"""Largest part of a batch that may be padding."""
 
 
 class PaddedBatchScorer:
@@ -30,11 +32,10 @@ class PaddedBatchScorer:
 
     def score(self, requests: Sequence[ScoringRequest]) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
         """Yield (indices, summed log-probabilities) a batch, shortest requests first."""
-        waiting = sorted(range(len(requests)), key=lambda index: len(requests[index].token_ids))
+        lengths = [len(model_input(request)) for request in requests]
+        waiting = sorted(range(len(requests)), key=lambda index: lengths[index])
         while waiting:
-            count = 1
-            while count < len(waiting) and self._fits(requests[waiting[count]], count + 1):
-                count += 1
+            count = self._batch_size([lengths[index] for index in waiting])
             batch = waiting[:count]
             try:
                 sums = self._sums([requests[index] for index in batch])
@@ -46,8 +47,15 @@ class PaddedBatchScorer:
             yield batch, sums
             del waiting[:count]
 
-    def _fits(self, longest: ScoringRequest, sequences: int) -> bool:
-        return len(longest.token_ids) * sequences <= self.batch_tokens
+    def _batch_size(self, lengths: Sequence[int]) -> int:
+        """How many of the sequences, shortest first, make a batch: at least one."""
+        needed = 0
+        for sequences, longest in enumerate(lengths, start=1):
+            needed += longest
+            computed = longest * sequences
+            if sequences > 1 and (computed > self.batch_tokens or needed < (1 - _PADDING) * computed):
+                return sequences - 1
+        return len(lengths)
 
     @torch.inference_mode()
     def _sums(self, requests: Sequence[ScoringRequest]) -> NDArray[np.float64]:

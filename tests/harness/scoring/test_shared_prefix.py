@@ -112,6 +112,23 @@ def test_an_architecture_that_cannot_share_is_scored_plainly_and_says_so(name: s
     assert np.abs(difference).max() < TOLERANCE
 
 
+def test_at_most_a_twentieth_is_padding_where_nothing_is_shared():
+    model = random_model("mamba", state_size=8)
+    requests = preference_requests(prompts=20)
+    computed: list[int] = []
+    scorer = SharedPrefixScorer(model, 256)
+    embedding: Any = model.get_input_embeddings()
+    hook = embedding.register_forward_pre_hook(lambda _module, args: computed.append(args[0].numel()))
+    try:
+        sums(scorer, requests)
+    finally:
+        hook.remove()
+    needed = count_tokens(requests)[1]
+    assert needed <= sum(computed) <= needed / 0.95
+    assert max(computed) <= 256
+    assert len(computed) < len(requests) / 2
+
+
 def test_an_output_that_is_not_known_is_found_out(llama: PreTrainedModel):
     class Sharpened(type(llama)):
         def forward(self, *args: Any, **kwargs: Any):
