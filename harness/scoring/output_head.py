@@ -39,8 +39,8 @@ class OutputHead:
         A row that predicts several targets (where responses part) is projected once.
         """
         distinct, index = np.unique(rows, return_inverse=True)
-        hidden = hidden[torch.as_tensor(distinct).to(hidden.device)]
-        on_device = torch.as_tensor(np.stack([index, targets])).to(hidden.device)
+        hidden = hidden[torch.as_tensor(distinct).to(hidden.device, non_blocking=True)]
+        on_device = torch.as_tensor(np.stack([index, targets])).to(hidden.device, non_blocking=True)
         log_probs = torch.empty(len(targets), device=hidden.device)
         for start in range(0, len(distinct), self._chunk):
             low, high = np.searchsorted(index, [start, start + self._chunk])

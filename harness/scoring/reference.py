@@ -28,4 +28,4 @@ class ReferenceScorer:
             scored = torch.tensor(request.scored, device=ids.device)
             logprobs = logits[scored - 1].float().log_softmax(-1)
             chosen = logprobs.gather(-1, ids[0, scored, None])
-            yield [index], np.array([chosen.double().sum().item()])
+            yield [index], np.array([chosen.cpu().double().sum().item()])

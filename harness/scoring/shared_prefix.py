@@ -1,8 +1,9 @@
 """The fast scorer: every token that requests share is computed once, and nothing is padded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from transformers import PreTrainedModel
@@ -67,18 +68,34 @@ def _score_tree(
     if len(unscored):
         yield unscored.tolist(), sums[unscored]
     for layout, log_probs in _one_ahead(passes.run(trie)):
-        np.add.at(sums, trie.read_requests[layout.reads], log_probs.cpu().double().numpy())
+        np.add.at(sums, trie.read_requests[layout.reads], log_probs().double().numpy())
         finished = np.flatnonzero((last_rows >= layout.start) & (last_rows < layout.stop))
         if len(finished):
             yield finished.tolist(), sums[finished]
 
 
-def _one_ahead(passes: Iterator[tuple[TrieSlice, Tensor]]) -> Iterator[tuple[TrieSlice, Tensor]]:
+def _one_ahead(passes: Iterator[tuple[TrieSlice, Tensor]]) -> Iterator[tuple[TrieSlice, Callable[[], Tensor]]]:
     """Start each pass before the results of the one before are waited for: keeps a GPU busy."""
-    waiting: tuple[TrieSlice, Tensor] | None = None
-    for current in passes:
+    waiting: tuple[TrieSlice, Callable[[], Tensor]] | None = None
+    for layout, log_probs in passes:
+        arrival = _to_host(log_probs)
         if waiting is not None:
             yield waiting
-        waiting = current
+        waiting = layout, arrival
     if waiting is not None:
         yield waiting
+
+
+def _to_host(values: Tensor) -> Callable[[], Tensor]:
+    """Start copying to the CPU; the function returned waits for the copy, but for no pass that was started since."""
+    if values.device.type != "cuda":
+        return values.cpu
+    host = values.to("cpu", non_blocking=True)
+    copied = torch.cuda.Event()
+    copied.record()
+
+    def wait() -> Tensor:
+        copied.synchronize()
+        return host
+
+    return wait
