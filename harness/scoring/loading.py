@@ -32,12 +32,12 @@ def load_options(device: str, dtype: str, trust_remote_code: bool, allow_pickle:
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    there = ["cpu", *(["cuda"] if gpus else []), *(f"cuda:{index}" for index in range(gpus))]
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    if device not in there:
+        raise UserError(f"This machine has no device {device!r}; use --device {' or '.join(there)}.")
     kind = device.partition(":")[0]
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not there.get(kind, False):
-        raise UserError(
-            f"This machine has no device {device!r}; use --device {' or '.join(d for d in there if there[d])}."
-        )
     if dtype == "auto":
         bf16 = kind == "cuda" and torch.cuda.is_bf16_supported()
         dtype = "float32" if kind == "cpu" else "bfloat16" if bf16 else "float16"
