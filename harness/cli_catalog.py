@@ -63,6 +63,8 @@ def print_cost(cost: "RunCost") -> None:
     console().print(table)
     if cost.routed_by_section:
         click.echo("The router has not been asked yet; its items are planned as if it routed by section.")
+    for note in cost.notes:
+        click.echo(note)
 
 
 def _duration(seconds: float | None) -> str:

@@ -38,6 +38,20 @@ class RunCost:
     items: int
     routed_by_section: bool
     """Whether routed variants were planned by section, because the router has not been asked yet."""
+    notes: tuple[str, ...]
+    """What the scorers that were calibrated had to say, such as a fallback, one sentence each."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """How fast a scorer computes tokens, and which ones it computes."""
+
+    tokens_per_second: float
+    shares_prefixes: bool
+
+    def seconds(self, tokens_shared: int, tokens_separate: int) -> float:
+        """Time for responses that have so many tokens with and without sharing."""
+        return (tokens_shared if self.shares_prefixes else tokens_separate) / self.tokens_per_second
 
 
 def run_cost(session: Session, calibrate: bool) -> RunCost:
@@ -51,25 +65,25 @@ def run_cost(session: Session, calibrate: bool) -> RunCost:
         unasked = unasked or len(answered) < len(routing)
         plans += [plan for strong, plan in routing.items() if strong not in answered]
         plans += planner.plans(group, planner.routes(group, answered)).values()
-    rates: dict[str, float] = {}
+    rates: dict[str, Rate] = {}
     costs = [_cost(plan, session.runner, rates if calibrate else None) for plan in plans]
     pairs = sum(len(group.pairs) for group in session.groups)
-    return RunCost(tuple(costs), pairs, len(session.question.task.items), unasked)
+    return RunCost(tuple(costs), pairs, len(session.question.task.items), unasked, tuple(session.runner.notes))
 
 
-def _cost(plan: CheckpointPlan, runner: Runner, rates: dict[str, float] | None) -> CheckpointCost:
-    """`rates` holds tokens per second by architecture, and learns those that it lacks."""
+def _cost(plan: CheckpointPlan, runner: Runner, rates: dict[str, Rate] | None) -> CheckpointCost:
+    """`rates` holds those measured, by architecture, and learns those that it lacks."""
     shape = hashlib.sha256((plan.local.path / "config.json").read_bytes()).hexdigest()
     if rates is not None and shape not in rates and plan.missing(runner.store):
-        rates[shape] = _tokens_per_second(plan, runner)
+        rates[shape] = _measured_rate(plan, runner)
     requests, missing = plan.requests(), plan.missing(runner.store)
     units = ([missing[key] for key in unit if key in missing] for unit in work_units(requests, runner.unit_tokens))
     shared, separate = (sum(tokens) for tokens in zip((0, 0), *map(count_tokens, units), strict=True))
-    seconds = None if rates is None else shared / rates[shape] if missing else 0.0
+    seconds = None if rates is None else rates[shape].seconds(shared, separate) if missing else 0.0
     return CheckpointCost(plan.local.name, len(requests), len(requests) - len(missing), shared, separate, seconds)
 
 
-def _tokens_per_second(plan: CheckpointPlan, runner: Runner) -> float:
+def _measured_rate(plan: CheckpointPlan, runner: Runner) -> Rate:
     """Score ever larger samples, spread over the missing responses, until one takes long enough to trust."""
     scorer = runner.open_scorer(plan.local)
     missing = list(plan.missing(runner.store).values())
@@ -81,5 +95,7 @@ def _tokens_per_second(plan: CheckpointPlan, runner: Runner) -> float:
             pass
         elapsed = time.perf_counter() - started
         if elapsed >= CALIBRATION_SECONDS or len(sample) == len(missing):
-            return count_tokens(sample)[0] / elapsed
+            runner.notes += [f"{plan.local.name}: {note}" for note in scorer.notes]
+            shared, separate = count_tokens(sample)
+            return Rate((shared if scorer.shares_prefixes else separate) / elapsed, scorer.shares_prefixes)
         size *= 4

@@ -26,6 +26,8 @@ class LmEvalScorer:
     has no such model or can't open it.
     """
 
+    shares_prefixes = False
+
     def __init__(self, spec: str, model_path: str, dtype: str, device: str, max_length: int) -> None:
         name, _, arguments = spec.partition(",")
         given: dict[str, Any] = _lm_eval("utils").simple_parse_args_string(arguments)

@@ -22,6 +22,7 @@ class PaddedBatchScorer:
     """Scores each request on its own, in batches of like lengths; shares nothing between requests."""
 
     kind = "padded"
+    shares_prefixes = False
 
     def __init__(self, model: PreTrainedModel, batch_tokens: int) -> None:
         self._model = model

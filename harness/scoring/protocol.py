@@ -23,6 +23,8 @@ class Scorer(Protocol):
 
     kind: str
     """Part of a score's identity in the store, e.g. "reference"."""
+    shares_prefixes: bool
+    """Whether tokens that requests share are computed once; else each request costs all of its tokens."""
     notes: list[str]
     """Sentences that whoever reads the results must see, such as a fallback that was taken."""
 

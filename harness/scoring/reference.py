@@ -14,6 +14,7 @@ class ReferenceScorer:
     """Scores each request with a forward pass of its own."""
 
     kind = "reference"
+    shares_prefixes = False
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model

@@ -31,6 +31,7 @@ class SharedPrefixScorer:
         tokens = batch_tokens or default_batch_tokens(model)
         self.fallback = obstacle(model)
         """Why the model is scored in plain padded batches, as a clause; None if it is not."""
+        self.shares_prefixes = self.fallback is None
         self._passes = PaddedBatchScorer(model, tokens) if self.fallback else TreePasses(model, tokens)
         self.notes: list[str] = []
         """Sentences that whoever reads the results must see."""

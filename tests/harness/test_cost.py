@@ -1,5 +1,6 @@
 """The cost that is predicted, against the tokens that models are really given."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,7 +12,9 @@ from cdr_eval.harness.cost import run_cost
 from cdr_eval.harness.evaluate import Session, grid_of, open_session
 from cdr_eval.model_registry.registry import load_registry
 from torch.nn.modules.module import register_module_forward_pre_hook
+from transformers import AutoConfig
 
+from tests.harness.scoring.scoring_requests import random_model
 from tests.harness.small_task import write_items
 
 VARIANTS = ("vanilla", "cdr-safety", "pmi-code-math", "cdr-adaptive-oracle", "judge-chat-hard")
@@ -63,3 +66,13 @@ def test_calibration_predicts_a_time_and_stores_nothing(llamas: Path, items_file
     (cost,) = run_cost(session, calibrate=True).checkpoints
     assert cost.seconds is not None and cost.seconds > 0
     assert cost.in_store == 0 and len(session.planner.store) == 0
+
+
+def test_calibration_tells_of_a_fallback(llamas: Path, tmp_path: Path, items_file: Path, options: Options) -> None:
+    recurrent = tmp_path / "recurrent"
+    shutil.copytree(llamas / "base", recurrent)
+    vocabulary = AutoConfig.from_pretrained(recurrent).vocab_size
+    random_model("mamba", state_size=8, vocab_size=vocabulary).save_pretrained(recurrent)
+    cost = run_cost(opened([str(recurrent)], items_file, options), calibrate=True)
+    (note,) = cost.notes
+    assert note.startswith("recurrent: Shared prefixes are computed again")

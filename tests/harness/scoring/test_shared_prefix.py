@@ -1,11 +1,12 @@
 import platform
 import random
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from cdr_eval.harness.scoring.protocol import ScoringRequest
+from cdr_eval.harness.scoring.protocol import Scorer, ScoringRequest
 from cdr_eval.harness.scoring.reference import ReferenceScorer
 from cdr_eval.harness.scoring.shared_prefix import SharedPrefixScorer
 from cdr_eval.harness.scoring.token_trie import count_tokens
@@ -86,6 +87,18 @@ def first_layers(model: Any) -> Any:
     return model.get_decoder().layers
 
 
+def tokens_embedded(model: Any, scorer: Scorer, requests: list[ScoringRequest]) -> list[int]:
+    """The tokens of each forward pass, padding included, in which a scorer scores requests."""
+    computed: list[int] = []
+    embedding = model.get_input_embeddings()
+    hook = embedding.register_forward_pre_hook(lambda _module, args: computed.append(args[0].numel()))
+    try:
+        sums(scorer, requests)
+    finally:
+        hook.remove()
+    return computed
+
+
 @pytest.mark.parametrize("name", SHARING)
 @pytest.mark.parametrize("batch_tokens", [7, 64, 4096])
 def test_equals_the_reference(name: str, batch_tokens: int):
@@ -115,14 +128,7 @@ def test_an_architecture_that_cannot_share_is_scored_plainly_and_says_so(name: s
 def test_at_most_a_twentieth_is_padding_where_nothing_is_shared():
     model = random_model("mamba", state_size=8)
     requests = preference_requests(prompts=20)
-    computed: list[int] = []
-    scorer = SharedPrefixScorer(model, 256)
-    embedding: Any = model.get_input_embeddings()
-    hook = embedding.register_forward_pre_hook(lambda _module, args: computed.append(args[0].numel()))
-    try:
-        sums(scorer, requests)
-    finally:
-        hook.remove()
+    computed = tokens_embedded(model, SharedPrefixScorer(model, 256), requests)
     needed = count_tokens(requests)[1]
     assert needed <= sum(computed) <= needed / 0.95
     assert max(computed) <= 256
@@ -193,6 +199,24 @@ def test_opening_a_scorer_changes_no_weight(architecture: str):
     SharedPrefixScorer(model)
     assert before.keys() == model.state_dict().keys()
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("architecture", "scorer_class"),
+    [("llama", SharedPrefixScorer), ("llama", ReferenceScorer), ("mamba", SharedPrefixScorer)],
+)
+def test_a_scorer_says_whether_it_computes_shared_tokens_once(
+    architecture: str, scorer_class: Callable[[PreTrainedModel], Scorer]
+):
+    model = random_model(architecture)
+    requests = preference_requests(prompts=20)
+    scorer = scorer_class(model)
+    computed = tokens_embedded(model, scorer, requests)
+    shared, separate = count_tokens(requests)
+    if scorer.shares_prefixes:
+        assert sum(computed) == shared
+    else:
+        assert separate <= sum(computed) <= separate / 0.95
 
 
 @pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="this torch comes without oneDNN")
