@@ -142,7 +142,7 @@ def plan(
     known = load_registry(registry)
     pairs = [pair_of(strong, weak, known)] if strong and weak else grid_of(family, split(models), True, known, registry)
     asked = split(variants) or (("all",) if strong else ("vanilla",))
-    cost = run_cost(open_session(pairs, task, asked, known, options_of(settings, quiet=True)), calibrate)
+    cost = run_cost(open_session(pairs, task, asked, known, options_of(settings, quiet=as_json)), calibrate)
     if as_json:
         click.echo(json.dumps(asdict(cost), indent=2))
     else:

@@ -8,6 +8,7 @@ from .evaluate import Session
 from .plan import CheckpointPlan
 from .runner import Runner, work_units
 from .scoring.token_trie import count_tokens
+from .status import status
 
 CALIBRATION_SECONDS = 4.0
 
@@ -75,7 +76,8 @@ def _cost(plan: CheckpointPlan, runner: Runner, rates: dict[str, Rate] | None) -
     """`rates` holds those measured, by architecture, and learns those that it lacks."""
     shape = hashlib.sha256((plan.local.path / "config.json").read_bytes()).hexdigest()
     if rates is not None and shape not in rates and plan.missing(runner.store):
-        rates[shape] = _measured_rate(plan, runner)
+        with status(f"Calibrating with {plan.local.name}", runner.quiet):
+            rates[shape] = _measured_rate(plan, runner)
     requests, missing = plan.requests(), plan.missing(runner.store)
     units = ([missing[key] for key in unit if key in missing] for unit in work_units(requests, runner.unit_tokens))
     shared, separate = (sum(tokens) for tokens in zip((0, 0), *map(count_tokens, units), strict=True))

@@ -183,7 +183,7 @@ def open_session(
         router = open_group([checkpoint], [], common_family([checkpoint], registry), registry, options, load)
     store = ScoreStore(options.store or default_store())
     kind, opener = scorer_opener(options.scorer, load, options.batch_tokens, options.max_length)
-    blocks = BlockRenderer(asked.items, criteria, options.seed)
+    blocks = BlockRenderer(asked.items, criteria, options.seed, options.quiet)
     planner = Planner(question, blocks, store, load.dtype, kind, options.mean)
     return Session(
         registry,

@@ -14,6 +14,7 @@ from .checkpoints import LocalCheckpoint
 from .rendering import ChatRenderer, Rendering
 from .rewards import ScoreMatrix
 from .scoring.protocol import ScoringRequest
+from .status import status
 from .store import ScoreKeys, ScoreStore
 
 SIDES: tuple[Side, Side] = ("chosen", "rejected")
@@ -101,6 +102,8 @@ class BlockRenderer:
     items: Sequence[PreferenceItem]
     criteria: Criteria
     seed: int
+    quiet: bool = True
+    """Whether nothing is said meanwhile on the terminal."""
     _cache: dict[tuple[str, int | None, str, bytes], RenderedBlock] = field(
         default_factory=dict[tuple[str, int | None, str, bytes], RenderedBlock]
     )
@@ -132,7 +135,8 @@ class BlockRenderer:
         if key not in self._cache:
             chosen: list[int] = rows.tolist()
             by_item = [conversations_of(self.items[row]) for row in chosen]
-            renderings = renderer.render([conversation for group in by_item for conversation in group])
+            with status(f"Rendering {len(chosen):,} items, {name}", self.quiet):
+                renderings = renderer.render([conversation for group in by_item for conversation in group])
             columns = len(by_item[0]) if by_item else 0
             self._cache[key] = RenderedBlock(name, rows, columns, tuple(renderings))
         return self._cache[key]

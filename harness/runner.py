@@ -76,14 +76,14 @@ class Runner:
         )
         with Progress(*columns, console=Console(stderr=True), disable=self.quiet) as progress:
             total = self._missing(todo)
-            overall = progress.add_task(f"{len(todo)} checkpoints", total=total)
+            overall = progress.add_task(f"checkpoints: {len(todo)}", total=total)
             while todo := [
                 plan
                 for plan, following in zip(todo, [*todo[1:], None], strict=True)
                 if not self._finish(plan, following, claims, progress, overall)
             ]:
                 owners = sorted({claims.owner(plan.local.weights) for plan in todo})
-                progress.update(overall, description=f"{len(todo)} checkpoints scored by {', '.join(owners)}")
+                progress.update(overall, description=f"checkpoints: {len(todo)}, scored by {', '.join(owners)}")
                 time.sleep(POLL_SECONDS)
                 if self.store.refresh():
                     progress.update(overall, completed=total - self._missing(todo))

@@ -167,6 +167,29 @@ def test_plan_counts_what_the_store_lacks(run: Callable[..., Ended], llamas: Pat
     assert all(row["in_store"] == 12 and row["tokens_shared"] == 0 for row in after["checkpoints"])
 
 
+@pytest.mark.parametrize(("options", "told"), [((), True), (("--json",), False)])
+def test_long_work_is_told_on_a_terminal(
+    run: Callable[..., Ended],
+    llamas: Path,
+    sums: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    options: tuple[str, ...],
+    told: bool,
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")  # rich then takes any stream for a terminal
+    pair = ("--strong", llamas / "dpo", "--weak", llamas / "base", "--task", sums, "--store", sums.parent / "store")
+    ended = run("plan", *pair, "--variants", "vanilla", "--time", *options)
+    assert ("Rendering 6 items" in ended.err, "Calibrating with" in ended.err) == (told, told)
+    assert "Rendering" not in ended.out
+
+
+def test_nothing_is_told_where_there_is_no_terminal(
+    run: Callable[..., Ended], llamas: Path, sums: Path, tmp_path: Path
+) -> None:
+    pair = ("--strong", llamas / "dpo", "--weak", llamas / "base", "--task", sums, "--store", tmp_path / "store")
+    assert run("plan", *pair, "--variants", "vanilla", "--time").err == ""
+
+
 def test_published_tables(run: Callable[..., Ended]) -> None:
     said = run("report", "--published")
     assert said.code == 0
