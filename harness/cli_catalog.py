@@ -49,7 +49,7 @@ def variants(criteria: Path | None) -> None:
 
 def print_cost(cost: "RunCost") -> None:
     """The table of `cdr-eval plan`."""
-    table = Table(title=f"{cost.pairs} pairs on {cost.items} items", title_justify="left")
+    table = Table(title=f"pairs: {cost.pairs:,}, items: {cost.items:,}", title_justify="left")
     table.add_column("checkpoint", overflow="fold")
     for heading in ("responses", "in store", "tokens, prefixes shared", "tokens, each response alone", "time"):
         table.add_column(heading, justify="right")
