@@ -2,11 +2,14 @@
 
 import hashlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .checkpoints import LocalCheckpoint
 from .evaluate import Session
 from .plan import CheckpointPlan
 from .runner import Runner, work_units
+from .scoring.protocol import ScoringRequest
 from .scoring.token_trie import count_tokens
 from .status import status
 
@@ -75,20 +78,19 @@ def run_cost(session: Session, calibrate: bool) -> RunCost:
 def _cost(plan: CheckpointPlan, runner: Runner, rates: dict[str, Rate] | None) -> CheckpointCost:
     """`rates` holds those measured, by architecture, and learns those that it lacks."""
     shape = hashlib.sha256((plan.local.path / "config.json").read_bytes()).hexdigest()
-    if rates is not None and shape not in rates and plan.missing(runner.store):
-        with status(f"Calibrating with {plan.local.name}", runner.quiet):
-            rates[shape] = _measured_rate(plan, runner)
     requests, missing = plan.requests(), plan.missing(runner.store)
+    if rates is not None and shape not in rates and missing:
+        with status(f"Calibrating with {plan.local.name}", runner.quiet):
+            rates[shape] = _measured_rate(plan.local, list(missing.values()), runner)
     units = ([missing[key] for key in unit if key in missing] for unit in work_units(requests, runner.unit_tokens))
     shared, separate = (sum(tokens) for tokens in zip((0, 0), *map(count_tokens, units), strict=True))
     seconds = None if rates is None else rates[shape].seconds(shared, separate) if missing else 0.0
     return CheckpointCost(plan.local.name, len(requests), len(requests) - len(missing), shared, separate, seconds)
 
 
-def _measured_rate(plan: CheckpointPlan, runner: Runner) -> Rate:
+def _measured_rate(local: LocalCheckpoint, missing: Sequence[ScoringRequest], runner: Runner) -> Rate:
     """Score ever larger samples, spread over the missing responses, until one takes long enough to trust."""
-    scorer = runner.open_scorer(plan.local)
-    missing = list(plan.missing(runner.store).values())
+    scorer = runner.open_scorer(local)
     size = 16
     while True:
         sample = missing[:: max(1, len(missing) // size)]
@@ -97,7 +99,7 @@ def _measured_rate(plan: CheckpointPlan, runner: Runner) -> Rate:
             pass
         elapsed = time.perf_counter() - started
         if elapsed >= CALIBRATION_SECONDS or len(sample) == len(missing):
-            runner.notes += [f"{plan.local.name}: {note}" for note in scorer.notes]
+            runner.take_notes(local, scorer)
             shared, separate = count_tokens(sample)
             return Rate((shared if scorer.shares_prefixes else separate) / elapsed, scorer.shares_prefixes)
         size *= 4

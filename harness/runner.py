@@ -114,10 +114,14 @@ class Runner:
                         progress.advance(overall, done)
                         if not claim.held():
                             break
-                self.notes += [f"{plan.local.name}: {note}" for note in scorer.notes]
+                self.take_notes(plan.local, scorer)
                 del scorer, batches
                 _free_memory()
         return not plan.missing(self.store)
+
+    def take_notes(self, local: LocalCheckpoint, scorer: Scorer) -> None:
+        """Keep what a checkpoint's scorer had to say."""
+        self.notes += [f"{local.name}: {note}" for note in scorer.notes]
 
     def score(self, plan: CheckpointPlan, scorer: Scorer) -> Generator[int]:
         """Score and store what the store lacks of a plan; yields how many were scored since the last yield.

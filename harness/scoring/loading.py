@@ -32,8 +32,8 @@ def load_options(device: str, dtype: str, trust_remote_code: bool, allow_pickle:
     """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    there = ["cpu", *(["cuda"] if gpus else []), *(f"cuda:{index}" for index in range(gpus))]
+    there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    there += ["cuda"] if torch.cuda.is_available() else []
     there += ["mps"] if torch.backends.mps.is_available() else []
     if device not in there:
         raise UserError(f"This machine has no device {device!r}; use --device {' or '.join(there)}.")

@@ -1,6 +1,6 @@
 """The plain way: whole sequences in right-padded batches. Works for every causal language model."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -36,7 +36,7 @@ class PaddedBatchScorer:
         lengths = [len(model_input(request)) for request in requests]
         waiting = sorted(range(len(requests)), key=lambda index: lengths[index])
         while waiting:
-            count = self._batch_size([lengths[index] for index in waiting])
+            count = self._batch_size(lengths[index] for index in waiting)
             batch = waiting[:count]
             try:
                 sums = self._sums([requests[index] for index in batch])
@@ -48,15 +48,16 @@ class PaddedBatchScorer:
             yield batch, sums
             del waiting[:count]
 
-    def _batch_size(self, lengths: Sequence[int]) -> int:
+    def _batch_size(self, lengths: Iterable[int]) -> int:
         """How many of the sequences, shortest first, make a batch: at least one."""
-        needed = 0
-        for sequences, longest in enumerate(lengths, start=1):
+        sequences = needed = 0
+        for longest in lengths:
             needed += longest
-            computed = longest * sequences
-            if sequences > 1 and (computed > self.batch_tokens or needed < (1 - _PADDING) * computed):
-                return sequences - 1
-        return len(lengths)
+            computed = longest * (sequences + 1)
+            if sequences and (computed > self.batch_tokens or needed < (1 - _PADDING) * computed):
+                break
+            sequences += 1
+        return sequences
 
     @torch.inference_mode()
     def _sums(self, requests: Sequence[ScoringRequest]) -> NDArray[np.float64]:

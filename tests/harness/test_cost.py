@@ -1,39 +1,19 @@
 """The cost that is predicted, against the tokens that models are really given."""
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from cdr_eval.harness import Options, evaluate_grid
 from cdr_eval.harness.cost import run_cost
 from cdr_eval.harness.evaluate import Session, grid_of, open_session
 from cdr_eval.model_registry.registry import load_registry
-from torch.nn.modules.module import register_module_forward_pre_hook
 from transformers import AutoConfig
 
-from tests.harness.scoring.scoring_requests import random_model
+from tests.harness.scoring.scoring_requests import random_model, tokens_embedded
 from tests.harness.small_task import write_items
 
 VARIANTS = ("vanilla", "cdr-safety", "pmi-code-math", "cdr-adaptive-oracle", "judge-chat-hard")
-
-
-@contextmanager
-def tokens_embedded() -> Iterator[list[int]]:
-    """The number of tokens of every batch that any model embeds."""
-    seen: list[int] = []
-
-    def note(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
-        if isinstance(module, torch.nn.Embedding):
-            seen.append(inputs[0].numel())
-
-    hook = register_module_forward_pre_hook(note)
-    try:
-        yield seen
-    finally:
-        hook.remove()
 
 
 def opened(models: list[str], items_file: Path, options: Options) -> Session:

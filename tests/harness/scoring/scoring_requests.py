@@ -1,6 +1,7 @@
 """Requests and small models for the scorers' tests."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from cdr_eval.harness.scoring.protocol import Scorer, ScoringRequest
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from torch.nn.modules.module import register_module_forward_pre_hook
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 VOCABULARY = 97
@@ -71,3 +73,19 @@ def tries(draw: st.DrawFn, vocabulary: int = 4, length: int = 12) -> list[Scorin
         scored = sorted(before_last | {len(tokens) - 1})
         requests.append(ScoringRequest(tuple(tokens), tuple(scored)))
     return requests
+
+
+@contextmanager
+def tokens_embedded() -> Iterator[list[int]]:
+    """The number of tokens of every batch that any model embeds."""
+    seen: list[int] = []
+
+    def note(module: torch.nn.Module, inputs: tuple[torch.Tensor, ...]) -> None:
+        if isinstance(module, torch.nn.Embedding):
+            seen.append(inputs[0].numel())
+
+    hook = register_module_forward_pre_hook(note)
+    try:
+        yield seen
+    finally:
+        hook.remove()

@@ -14,7 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
-from tests.harness.scoring.scoring_requests import by_request, preference_requests, random_model, sums, tries
+from tests.harness.scoring.scoring_requests import (
+    by_request,
+    preference_requests,
+    random_model,
+    sums,
+    tokens_embedded,
+    tries,
+)
 
 TOLERANCE = 1e-3
 """In summed log-probability."""
@@ -87,18 +94,6 @@ def first_layers(model: Any) -> Any:
     return model.get_decoder().layers
 
 
-def tokens_embedded(model: Any, scorer: Scorer, requests: list[ScoringRequest]) -> list[int]:
-    """The tokens of each forward pass, padding included, in which a scorer scores requests."""
-    computed: list[int] = []
-    embedding = model.get_input_embeddings()
-    hook = embedding.register_forward_pre_hook(lambda _module, args: computed.append(args[0].numel()))
-    try:
-        sums(scorer, requests)
-    finally:
-        hook.remove()
-    return computed
-
-
 @pytest.mark.parametrize("name", SHARING)
 @pytest.mark.parametrize("batch_tokens", [7, 64, 4096])
 def test_equals_the_reference(name: str, batch_tokens: int):
@@ -128,7 +123,9 @@ def test_an_architecture_that_cannot_share_is_scored_plainly_and_says_so(name: s
 def test_at_most_a_twentieth_is_padding_where_nothing_is_shared():
     model = random_model("mamba", state_size=8)
     requests = preference_requests(prompts=20)
-    computed = tokens_embedded(model, SharedPrefixScorer(model, 256), requests)
+    scorer = SharedPrefixScorer(model, 256)
+    with tokens_embedded() as computed:
+        sums(scorer, requests)
     needed = count_tokens(requests)[1]
     assert needed <= sum(computed) <= needed / 0.95
     assert max(computed) <= 256
@@ -211,7 +208,8 @@ def test_a_scorer_says_whether_it_computes_shared_tokens_once(
     model = random_model(architecture)
     requests = preference_requests(prompts=20)
     scorer = scorer_class(model)
-    computed = tokens_embedded(model, scorer, requests)
+    with tokens_embedded() as computed:
+        sums(scorer, requests)
     shared, separate = count_tokens(requests)
     if scorer.shares_prefixes:
         assert sum(computed) == shared
