@@ -25,7 +25,7 @@ from . import scoring_contestants as contestants
 from .scoring_contestants import Contestant
 from .scoring_memory import PAIRS as MEMORY_PAIRS
 from .scoring_memory import peak_memory
-from .scoring_profile import time_by_kind
+from .scoring_profile import PRODUCTS, time_by_kind
 from .scoring_timing import Measured, in_turns, necessary_operations, product_rates
 from .scoring_work import VOCABULARY, Pair, build_model, evenly, load_texts, pairs_of, train_tokenizer, words_of
 
@@ -50,7 +50,7 @@ that of oneDNN's, which this engine uses. How far apart they lie is up to the ma
 products" is the engine with oneDNN switched off: what sharing and packing bring by themselves. Attention, norms,
 activations and the softmax are no part of the limit.
 
-lm-eval sums log-probabilities in float32, the others in float64: a sum of 6,500 nats then has steps of 5e-4.
+lm-eval sums log-probabilities in float32, whose steps between 4,096 and 8,192 are 5e-4; the others sum in float64.
 """
 
 
@@ -92,7 +92,7 @@ def _differences(measured: dict[str, Measured]) -> dict[str, float]:
 def where_time_goes(model: PreTrainedModel, pairs: Sequence[Pair]) -> None:
     """The engine's time by kind of operation, and what share of the limit is left if the products ran at their peak."""
     seconds = time_by_kind(lambda: contestants.engine(model, pairs))
-    products = next(iter(seconds.values()))
+    products = seconds[PRODUCTS]
     limit = necessary_operations(model, pairs) / product_rates()[1]
     whole = sum(seconds.values())
     print(f"## Where the engine's time goes\n\n{len(pairs)} LLMBar pairs, one model, under torch's profiler.\n")
@@ -170,13 +170,7 @@ def main(parts: Sequence[str]) -> None:
     tokenizer = train_tokenizer(texts)
     renderer = ChatRenderer(tokenizer)
     everything = [text for kind in texts.values() for text in kind]
-    ways: dict[str, Contestant] = {
-        "naive": contestants.naive,
-        "padded": contestants.padded,
-        "lm-eval": contestants.lm_eval(tokenizer),
-        "engine without oneDNN": contestants.engine_without_onednn,
-        "engine": contestants.engine,
-    }
+    ways = contestants.by_name(tokenizer)
     two = [build_model(seed) for seed in range(2)]
     for way in ways.values():
         way(build_model(), pairs_of(renderer, evenly(everything, 2)))

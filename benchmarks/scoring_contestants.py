@@ -23,6 +23,17 @@ _LM_EVAL_BATCH = 1
 _PADDED_TOKENS = 2048
 
 
+def by_name(tokenizer: PreTrainedTokenizerFast) -> dict[str, Contestant]:
+    """All of them, in the order of the tables."""
+    return {
+        "naive": naive,
+        "padded": padded,
+        "lm-eval": lm_eval(tokenizer),
+        "engine without oneDNN": engine_without_onednn,
+        "engine": engine,
+    }
+
+
 def naive(model: PreTrainedModel, pairs: Sequence[Pair]) -> NDArray[np.float64]:
     """As RewardBench's DPO inference: six pairs at a time in file order, padded together; log-softmax of all logits."""
     sums = [_naive_batch(model, pairs[start : start + _NAIVE_PAIRS]) for start in range(0, len(pairs), _NAIVE_PAIRS)]

@@ -28,18 +28,13 @@ def main(contestant: str, vocabulary: int) -> None:
     torch.set_num_threads(2)
     _, texts = load_texts()
     tokenizer = train_tokenizer(texts)
-    ways = {
-        "naive": contestants.naive,
-        "padded": contestants.padded,
-        "lm-eval": contestants.lm_eval(tokenizer),
-        "engine": contestants.engine,
-    }
+    way = contestants.by_name(tokenizer)[contestant]
     model = build_model(vocabulary=vocabulary)
     pairs = pairs_of(ChatRenderer(tokenizer), evenly(texts["llmbar"], PAIRS))
-    ways[contestant](model, pairs_of(ChatRenderer(tokenizer), [("a", "b", "c")]))
+    way(model, pairs_of(ChatRenderer(tokenizer), [("a", "b", "c")]))
     Path("/proc/self/clear_refs").write_text("5")
     before = _status("VmRSS")
-    ways[contestant](model, pairs)
+    way(model, pairs)
     print((_status("VmHWM") - before) / 1024)
 
 

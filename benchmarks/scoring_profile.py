@@ -6,8 +6,9 @@ from typing import Any
 
 from torch.profiler import ProfilerActivity, profile
 
+PRODUCTS = "products of matrices"
 KINDS = {
-    "products of matrices": ("linear", "mm", "matmul"),
+    PRODUCTS: ("linear", "mm", "matmul"),
     "attention": ("scaled_dot_product",),
     "log-softmax": ("log_softmax",),
     "copies": ("cat", "copy_", "clone", "index", "gather", "embedding"),
