@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from cdr_eval.harness.store import ScoreStore
+from cdr_eval.harness.running.store import ScoreStore
 
 from tests.faults.rounds import Rounds, different, rounds, rows, scores, small_grid
 

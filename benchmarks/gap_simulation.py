@@ -28,9 +28,9 @@ from cdr_eval.harness.alignment_gap.gap_correlation import (
     permuted_correlations,
     resampled_correlations,
 )
-from cdr_eval.harness.alignment_gap.intervals import percentile_interval
 from cdr_eval.harness.alignment_gap.pair_effects import empirical_logit, pair_effects
 from cdr_eval.harness.alignment_gap.saturation import curve_at, saturation
+from cdr_eval.harness.statistics.intervals import percentile_interval
 from numpy.typing import NDArray
 
 from benchmarks.interval_constructions import CONSTRUCTIONS, Drawn

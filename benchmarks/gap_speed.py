@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from cdr_eval.harness.alignment_gap.gap_tables import analyse_grid
 from cdr_eval.harness.alignment_gap.grid_data import GridData
-from cdr_eval.harness.metrics import Scopes
-from cdr_eval.harness.resampling import resample_weights
+from cdr_eval.harness.statistics.metrics import Scopes
+from cdr_eval.harness.statistics.resampling import resample_weights
 from cdr_eval.tasks.task import Section
 
 RESAMPLES = 10_000

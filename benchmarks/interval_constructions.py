@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from cdr_eval.harness.alignment_gap.intervals import fisher_interval, percentile_interval
+from cdr_eval.harness.statistics.intervals import fisher_interval, percentile_interval
 from numpy.typing import NDArray
 from scipy import stats
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
-from cdr_eval.harness.rendering import ChatRenderer
+from cdr_eval.harness.rendering.chat import ChatRenderer
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 

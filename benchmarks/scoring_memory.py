@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import torch
-from cdr_eval.harness.rendering import ChatRenderer
+from cdr_eval.harness.rendering.chat import ChatRenderer
 
 from . import scoring_contestants as contestants
 from .scoring_work import build_model, evenly, load_texts, pairs_of, train_tokenizer

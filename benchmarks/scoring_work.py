@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from cdr_eval.harness.rendering import ChatRenderer
+from cdr_eval.harness.rendering.chat import ChatRenderer
 from cdr_eval.harness.scoring.protocol import ScoringRequest
 from cdr_eval.tasks.conditioning import Conversation
 from cdr_eval.tasks.preference import Turn

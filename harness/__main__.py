@@ -1,5 +1,5 @@
 """`python -m cdr_eval.harness` is `cdr-eval`."""
 
-from .cli import main
+from .cli.main import main
 
 main()

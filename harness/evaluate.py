@@ -10,27 +10,27 @@ import numpy as np
 import pandas as pd
 
 from ..errors import UserError
+from ..model_registry.checkpoint_files import find_checkpoint
 from ..model_registry.registry import Registry, load_registry
 from ..model_registry.schema import Checkpoint, Family
+from ..reports.run_format.results import RunResult
 from ..tasks.catalog import load_task
 from ..tasks.criteria import load_criteria
 from ..tasks.task import limited
 from ..tasks.variants import Role, declare_variants, select_variants
-from .accuracy import Label, accuracy_table, comparison_table, draw_sample
-from .analysis import grid_analyses, pair_analyses
-from .checkpoints import find_checkpoint
-from .groups import Group, common_family, open_group
-from .metrics import Floats
 from .options import Options, default_store
-from .plan import BlockRenderer
-from .results import RunResult
+from .rendering.groups import Group, common_family, open_group
 from .rewards import ScoreMatrix, margins, rewards
-from .run_record import RunFacts, items_table, pairs_table, run_record
-from .runner import Runner, unit_tokens
+from .running.plan import BlockRenderer
+from .running.runner import Runner, unit_tokens
+from .running.scoring_run import GroupScores, Planner, Question
+from .running.store import ScoreStore
 from .scoring.loading import LoadOptions, load_options
 from .scoring.opening import scorer_opener
-from .scoring_run import GroupScores, Planner, Question
-from .store import ScoreStore
+from .statistics.metrics import Floats
+from .tables.accuracy import Label, accuracy_table, comparison_table, draw_sample
+from .tables.analysis import grid_analyses, pair_analyses
+from .tables.run_record import RunFacts, items_table, pairs_table, run_record
 
 
 @dataclass(frozen=True, slots=True)

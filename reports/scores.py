@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from .document import Cell, Footnotes, Table
 from .formatting import count, percent_interval
 from .published import PublishedRow
-from .run_files import Run
-from .run_records import AccuracyRow, RewardRow
+from .run_format.run_files import Run
+from .run_format.run_records import AccuracyRow, RewardRow
 
 Reward = tuple[str, str, str]
 """Strong, weak (empty for a reward of one model) and variant."""

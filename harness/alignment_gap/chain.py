@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .intervals import paired_p_value, percentile_interval
+from ..statistics.intervals import paired_p_value, percentile_interval
 
 Floats = NDArray[np.float64]
 

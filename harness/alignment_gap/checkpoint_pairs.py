@@ -11,7 +11,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from ..resampling import draw_counts
+from ..statistics.resampling import draw_counts
 from .correlation import Codes, Floats, ordinal_codes
 
 ALL_ORDERED: Final = "all ordered"

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from ..statistics.intervals import fisher_interval, jackknife_interval, percentile_interval
 from .checkpoint_pairs import Pairs, leave_one_out, pair_weights
 from .correlation import (
     PERMUTED,
@@ -27,7 +28,6 @@ from .correlation import (
     ratio,
     spearman_permuted,
 )
-from .intervals import fisher_interval, jackknife_interval, percentile_interval
 
 METHODS: Final = ("pearson", "spearman", "kendall")
 CHUNK: Final = 500

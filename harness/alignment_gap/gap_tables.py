@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from ..tables.item_tables import analyse_pair
 from .checkpoint_pairs import NO_SELF, POSITIVE, pair_weights
 from .choice_tables import (
     CHAIN_COLUMNS,
@@ -20,7 +21,6 @@ from .correlation import Floats
 from .correlation_tables import FIXED_COLUMNS, comparison_rows, correlation_rows, fixed_rows, with_both
 from .gap_rows import GAP_COLUMNS, Cell, Draws, Row, draw
 from .grid_data import POOLED, Frame, GridAccuracy, GridData, frames, grid_accuracy
-from .item_tables import analyse_pair
 from .objective_factor import objective_rows
 from .saturation import saturation
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..metrics import Scopes, credit
+from ..statistics.metrics import Scopes, credit
 from .checkpoint_pairs import Pairs
 
 Floats = NDArray[np.float64]

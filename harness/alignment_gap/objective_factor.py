@@ -6,11 +6,11 @@ from typing import Final
 
 import numpy as np
 
+from ..statistics.intervals import jackknife_interval
 from .checkpoint_pairs import NO_SELF, Codes, Pairs, leave_one_out, pair_weights
 from .correlation import Floats
 from .gap_correlation import permutation_p_value
 from .gap_rows import Cell, Draws, Row
-from .intervals import jackknife_interval
 from .pair_effects import factor_beside_gap, permuted_partial_correlations
 
 LIKELIHOOD_LIKE: Final = frozenset({"cpo", "orpo", "rrhf", "slic-hf", "simpo"})

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from .intervals import holm_adjusted, paired_p_value
+from ..statistics.intervals import holm_adjusted, paired_p_value
 
 Floats = NDArray[np.float64]
 

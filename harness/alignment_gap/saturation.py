@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from .intervals import percentile_interval
+from ..statistics.intervals import percentile_interval
 
 Floats = NDArray[np.float64]
 GRID: Final = 160

@@ -6,7 +6,7 @@ import torch
 from transformers import PreTrainedModel
 
 from ...errors import UserError
-from ..checkpoints import LocalCheckpoint
+from ...model_registry.checkpoint_files import LocalCheckpoint
 from .lm_eval import LmEvalScorer, lm_eval_kind
 from .loading import LoadOptions, load_model
 from .protocol import Scorer

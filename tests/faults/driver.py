@@ -55,7 +55,7 @@ def _run(job: dict[str, Any], output: int) -> None:
         sys.argv = ["cdr-eval", *job["argv"]]
         sys.stdout = os.fdopen(1, "w", closefd=False)
         sys.stderr = os.fdopen(2, "w", closefd=False)
-        import_module("cdr_eval.harness.cli").main()
+        import_module("cdr_eval.harness.cli.main").main()
         code = 0
     except SystemExit as stop:
         code = int(stop.code or 0)
@@ -91,16 +91,17 @@ def _all(jobs: list[dict[str, Any]]) -> list[tuple[int, str]]:
 
 def main() -> None:
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "MPLBACKEND": "agg"}
-    for module in ("evaluate", "cli", "scoring.shared_prefix", "results", "store_upkeep"):
+    for module in ("evaluate", "cli.main", "scoring.shared_prefix", "running.store_upkeep"):
         import_module(f"cdr_eval.harness.{module}")
-    for module in ("write", "figures", "html"):
+    for module in ("run_format.results", "write", "figures", "html"):
         import_module(f"cdr_eval.reports.{module}")
-    from cdr_eval.harness import claims, rendering, runner
+    from cdr_eval.harness.rendering import chat
+    from cdr_eval.harness.running import claims, runner
 
     # A small grid in many small steps: a unit of some responses, each written at once.
     runner.CHUNK_SECONDS, runner.POLL_SECONDS, claims.BEAT_SECONDS, claims.DEAD_SECONDS = 0.0, 0.05, 0.1, 2.0
     runner.UNIT_TOKENS["cpu"] = 800
-    rendering._RENDER_SECONDS = 1.0
+    chat._RENDER_SECONDS = 1.0
     import_module("transformers.models.llama.modeling_llama")
     print("ready", flush=True)
     for line in sys.stdin:

@@ -165,7 +165,7 @@ def watch(event, arguments):
         tried.append((event, str(arguments)))
 sys.addaudithook(watch)
 sys.argv = ["cdr-eval", *sys.argv[1:]]
-from cdr_eval.harness.cli import main
+from cdr_eval.harness.cli.main import main
 try:
     main()
 finally:

@@ -12,7 +12,7 @@ from tests.faults.rounds import Rounds, different, scores
 
 SLOWLY = """
 import sys, time
-from cdr_eval.harness import runner
+from cdr_eval.harness.running import runner
 runner.CHUNK_SECONDS = 0.0
 runner.UNIT_TOKENS["cpu"] = 800
 write = runner.Runner._write
@@ -21,7 +21,7 @@ def slowly(*arguments):
     time.sleep(0.3)
 runner.Runner._write = slowly
 sys.argv = ["cdr-eval", *sys.argv[1:]]
-from cdr_eval.harness.cli import main
+from cdr_eval.harness.cli.main import main
 main()
 """
 

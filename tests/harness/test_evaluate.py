@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from tests.harness.conftest import ForwardPasses
-from tests.harness.hand_rendering import hand_rendered, laid_along
+from tests.harness.rendering.hand_rendering import hand_rendered, laid_along
 from tests.harness.small_task import write_items
 
 DOMAINS = ("safety", "code-math", "chat-hard")

@@ -5,8 +5,8 @@ from hashlib import sha256
 
 import numpy as np
 import pytest
-from cdr_eval.harness.metrics import credit
 from cdr_eval.harness.rewards import ScoreMatrix, margins, rewards
+from cdr_eval.harness.statistics.metrics import credit
 from cdr_eval.tasks.conditioning import Conversation, Side, condition
 from cdr_eval.tasks.criteria import DEFAULT_CRITERIA, demonstration, load_criteria
 from cdr_eval.tasks.preference import PreferenceItem, Turn

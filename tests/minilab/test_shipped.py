@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from cdr_eval.harness.cli_minilab import minilab
+from cdr_eval.harness.cli.minilab import minilab
 from cdr_eval.harness.minilab.manifest import hash_files
 from cdr_eval.harness.minilab.tokenizer import ASSISTANT, BOS, END, USER
 from cdr_eval.model_registry.registry import load_registry

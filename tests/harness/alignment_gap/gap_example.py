@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 from cdr_eval.harness.alignment_gap.grid_data import GridData
-from cdr_eval.harness.metrics import Scopes
-from cdr_eval.harness.resampling import resample_weights
+from cdr_eval.harness.statistics.metrics import Scopes
+from cdr_eval.harness.statistics.resampling import resample_weights
 from cdr_eval.tasks.task import Section
 
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from cdr_eval.harness.alignment_gap.chain import ChainLink, chain_links, paired_difference
 from cdr_eval.harness.alignment_gap.recommend import recommend
-from cdr_eval.harness.resampling import resample_weights
+from cdr_eval.harness.statistics.resampling import resample_weights
 
 pytestmark = pytest.mark.filterwarnings("error")
 

@@ -19,9 +19,9 @@ from cdr_eval.harness.alignment_gap.gap_correlation import (
     permutation_p_value,
     permuted_correlations,
 )
-from cdr_eval.harness.alignment_gap.intervals import percentile_interval
 from cdr_eval.harness.alignment_gap.pair_effects import empirical_logit, pair_effects
 from cdr_eval.harness.alignment_gap.saturation import curve_at, saturation
+from cdr_eval.harness.statistics.intervals import percentile_interval
 
 from tests.harness.alignment_gap.simulated_pairs import World, observed, simulated_pairs, true_correlations
 

@@ -6,8 +6,8 @@ import pytest
 from cdr_eval.harness.alignment_gap.checkpoint_pairs import PAIR_SETS
 from cdr_eval.harness.alignment_gap.gap_tables import analyse_grid
 from cdr_eval.harness.alignment_gap.grid_data import grid_accuracy
-from cdr_eval.harness.alignment_gap.item_tables import COLUMNS, analyse_pair
-from cdr_eval.harness.metrics import credit
+from cdr_eval.harness.statistics.metrics import credit
+from cdr_eval.harness.tables.item_tables import COLUMNS, analyse_pair
 
 from tests.harness.alignment_gap.gap_example import Shape, simulated_grid
 

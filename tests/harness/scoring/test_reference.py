@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from cdr_eval.harness.rendering import ChatRenderer
+from cdr_eval.harness.rendering.chat import ChatRenderer
 from cdr_eval.harness.scoring.protocol import ScoringRequest
 from cdr_eval.harness.scoring.reference import ReferenceScorer
 from cdr_eval.tasks.conditioning import Conversation

@@ -1,0 +1,69 @@
+"""`cdr-eval minilab`: train the minilab's family from scratch, and measure checkpoints with the world's judge."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from ...model_registry.checkpoint_files import find_checkpoint, localise
+from ...model_registry.registry import load_registry
+
+if TYPE_CHECKING:
+    from ..minilab.benchmark import Judgement
+
+
+@click.group()
+def minilab() -> None:
+    """The study in miniature: a synthetic world, its judge, and a family of small checkpoints."""
+
+
+@minilab.command()
+@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="New folder to write.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights, data, samples and order.")
+def build(out: Path, seed: int) -> None:
+    """Train the family from scratch (about ten minutes on two cores) and measure it."""
+    from ..minilab.build import build as build_family
+
+    _print(build_family(out, seed), "minilab-sft")
+    click.echo(f"Run the grid on it with: cdr-eval grid --registry {out / 'minilab.yaml'}")
+
+
+@minilab.command()
+@click.argument("models", nargs=-1, required=True, metavar="MODEL...")
+@click.option(
+    "--against", default="minilab-sft", show_default=True, metavar="MODEL", help="The checkpoint whose answers to beat."
+)
+def judge(models: tuple[str, ...], against: str) -> None:
+    """Measure checkpoints (registry names or folders) with the world's judge on held-out prompts."""
+    from ..minilab.benchmark import baseline_outcomes, benchmark_prompts
+    from ..minilab.benchmark import judge as judge_folder
+    from ..minilab.recipe import SHIPPED
+    from ..minilab.threads import one_thread
+
+    registry = load_registry()
+    folders = {name: localise(find_checkpoint(name, registry)).path for name in (against, *models)}
+    prompts = benchmark_prompts(SHIPPED.benchmark_prompts)
+    with one_thread():
+        baseline = baseline_outcomes(folders[against], prompts)
+        judgements = {name: judge_folder(folders[name], baseline, prompts) for name in models}
+    _print(judgements, against)
+
+
+def _print(judgements: "Mapping[str, Judgement]", against: str) -> None:
+    """One row a checkpoint: win rates with intervals, and the good share of each section."""
+    first = next(iter(judgements.values()))
+    title = f"Win rate against {against}'s greedy answers on {first.prompts} held-out prompts (%, 95% interval)"
+    table = Table(title=title)
+    table.add_column("checkpoint", no_wrap=True)
+    for heading in ("greedy", "sampled", *(f"good, {section}" for section in first.good)):
+        table.add_column(heading)
+    for name, judgement in judgements.items():
+        rates = (
+            f"{rate.value:.1f} ({rate.ci_low:.1f} to {rate.ci_high:.1f})"
+            for rate in (judgement.greedy, judgement.sampled)
+        )
+        table.add_row(name, *rates, *(f"{share:.0f}" for share in judgement.good.values()))
+    Console().print(table)

@@ -1,0 +1,133 @@
+"""Click options that several commands share."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..options import Options
+
+Command = TypeVar("Command", bound=Callable[..., object])
+FILE = click.Path(path_type=Path)
+
+
+def _go_offline(_ctx: click.Context, _param: click.Parameter, offline: bool) -> None:
+    """huggingface_hub and datasets read these when they are imported, which no command has done yet."""
+    if offline:
+        os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+
+
+def _read_shard(_ctx: click.Context, _param: click.Parameter, shard: str | None) -> tuple[int, int] | None:
+    """ "i/n" as (i, n)."""
+    if shard is None:
+        return None
+    index, _, count = shard.partition("/")
+    if not (index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise click.BadParameter(f"{shard!r} is no shard; write i/n with i from 1 to n, such as 1/4.")
+    return int(index), int(count)
+
+
+_RUN = (
+    click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps, or auto."),
+    click.option(
+        "--dtype",
+        type=click.Choice(["auto", "float32", "float16", "bfloat16"]),
+        default="auto",
+        show_default=True,
+        help="auto: float32 on a CPU, half precision on an accelerator.",
+    ),
+    click.option(
+        "--scorer",
+        default="shared-prefix",
+        show_default=True,
+        metavar="NAME",
+        help="shared-prefix, reference, or lm-eval:<model>,<args>.",
+    ),
+    click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens of one forward pass; default: as fits."),
+    click.option(
+        "--max-length",
+        type=click.IntRange(min=8),
+        help="Tokens a model reads at most; default: the shortest context compared.",
+    ),
+    click.option("--chat-template", type=FILE, help="Jinja file used instead of the family's or tokenizer's template."),
+    click.option("--allow-cross-family", is_flag=True, help="Compare checkpoints that share no family or tokenizer."),
+    click.option("--allow-pickle", is_flag=True, help="Load pickled weights, which can run code, where no others are."),
+    click.option("--trust-remote-code", is_flag=True, help="Run model code that a checkpoint ships."),
+    click.option("--store", type=FILE, help="Folder of the score store; default: in the user's cache."),
+    click.option(
+        "--offline",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_go_offline,
+        help="Never try the network: what is not in the local hub cache is an error.",
+    ),
+)
+_QUESTION = (
+    click.option("--task", metavar="NAME|FILE", help="rewardbench, minilab, a preference file or a hub dataset."),
+    click.option("--criteria", type=FILE, help="Criteria file (YAML) instead of the task's own."),
+    click.option(
+        "--router", metavar="CHECKPOINT", help="Routes items for cdr-adaptive-router; default: the strong one."
+    ),
+    click.option("--limit", type=click.IntRange(min=1), help="Only so many items, spread evenly over the task."),
+    click.option("--mean", is_flag=True, help="Log-probabilities as mean per token instead of the sum."),
+    click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
+    click.option(
+        "--resamples",
+        type=click.IntRange(min=100),
+        default=10_000,
+        show_default=True,
+        help="Bootstrap resamples and permutations.",
+    ),
+    click.option(
+        "--benchmark", metavar="NAME", help="Benchmark whose alignment gap comes first; default: the family's."
+    ),
+    click.option("--score-source", metavar="KEY", help="Benchmark scores from this source only."),
+    click.option(
+        "--registry", type=FILE, multiple=True, metavar="FILE", help="YAML merged over the registry; may be repeated."
+    ),
+)
+_OUTPUT = (
+    click.option("--out", type=FILE, help="Run directory to write."),
+    click.option(
+        "--shard",
+        callback=_read_shard,
+        metavar="I/N",
+        help="Score only the I-th of N parts of the checkpoints into the store, and write no report.",
+    ),
+    click.option("--quiet", is_flag=True, help="No progress bars, and only the run directory's path at the end."),
+    click.option("--json", "as_json", is_flag=True, help="Print the run record and the accuracies as JSON."),
+)
+
+
+def debug_option(command: Command) -> Command:
+    """--debug: `main` looks for it in the command line and lets the traceback through."""
+    return click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")(command)
+
+
+def run_options(command: Command) -> Command:
+    """What a run asks and how it is done; `options_of` reads them back."""
+    for option in reversed((*_QUESTION, *_RUN)):
+        command = option(command)
+    return debug_option(command)
+
+
+def output_options(command: Command) -> Command:
+    """Where results go and how they are printed."""
+    for option in reversed(_OUTPUT):
+        command = option(command)
+    return command
+
+
+def options_of(settings: dict[str, Any], *, quiet: bool) -> Options:
+    """The `Options` of a command's settings; the settings that are not the run's are left out."""
+    values: dict[str, Any] = {name: settings[name] for name in Options.__dataclass_fields__ if name in settings}
+    values["quiet"] = quiet
+    return Options(**values)
+
+
+def split(names: str | None) -> tuple[str, ...]:
+    """A comma-separated list."""
+    return tuple(name.strip() for name in names.split(",") if name.strip()) if names else ()

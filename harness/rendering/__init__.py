@@ -1,0 +1,1 @@
+"""From conversations to tokens: the chat template, the scored span, groups of comparable checkpoints."""

@@ -1,0 +1,226 @@
+"""From a conversation to the tokens a model reads, and exactly which of them are scored.
+
+The one definition of the scored tokens: those that cover at least one character of the response, and those of the
+end-of-turn marker right after it. A conversation is rendered with its response to one string, which is tokenised once.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from tokenizers import processors
+from transformers import PreTrainedTokenizerBase
+
+from ...errors import UserError
+from ...tasks.conditioning import Conversation
+from ..scoring.protocol import ScoringRequest
+from .time_limit import OutOfTime, cpu_limit
+
+_RENDER_SECONDS = 10.0
+_SECONDS_EACH = 0.01
+"""Processor time that a chat template may take, and for each conversation besides; real ones take 0.0001 s."""
+_PLACEHOLDER = "cdreval0response0placeholder"
+# Templates that print a date would otherwise give every day its own scores (Llama 3.1's template defaults to this).
+_DATE = "26 Jul 2024"
+_DATE_MACRO = (
+    "{% macro strftime_now(format) %}{{ format | replace('%d', '26') | replace('%m', '07') | replace('%b', 'Jul')"
+    " | replace('%B', 'July') | replace('%Y', '2024') | replace('%y', '24') | replace('%A', 'Friday') }}"
+    "{% endmacro %}\n"
+)
+"""Stands on a line of its own before a template, and takes the place of transformers' clock."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedText:
+    """A rendered conversation and the character spans that are scored."""
+
+    text: str
+    response: tuple[int, int]
+    end_of_turn: tuple[int, int] | None
+    """None where no end-of-turn marker follows the response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rendering:
+    """One conversation as a model sees it."""
+
+    request: ScoringRequest | None
+    """None: the response alone is longer than the model reads, so the item is unscored."""
+    truncated: bool
+    """Whether the prompt lost tokens from its left."""
+    end_of_turn: bool
+    """Whether an end-of-turn token is among the scored ones."""
+
+
+class ChatRenderer:
+    """Renders conversations for one tokenizer and one chat template.
+
+    Args:
+        tokenizer: a fast tokenizer (offsets are needed); it is taken over, its post-processor removed.
+        chat_template: Jinja text; None takes the tokenizer's own.
+        end_of_turn: the marker's text; None finds it as the special token that follows the response.
+        max_length: tokens that the model reads at most, BOS included.
+
+    Raises UserError where the tokenizer is a slow one or no template is to be had.
+    """
+
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerBase,
+        chat_template: str | None = None,
+        end_of_turn: str | None = None,
+        max_length: int | None = None,
+    ) -> None:
+        hf: Any = tokenizer
+        if not hf.is_fast:
+            raise UserError(
+                f"The tokenizer of {hf.name_or_path} has no character offsets; save a fast one (tokenizer.json) there."
+            )
+        try:
+            template: str = hf.get_chat_template(chat_template)
+        except ValueError as error:
+            raise UserError(
+                f"{hf.name_or_path} has no chat template; pass one with --chat-template FILE (a Jinja file)."
+            ) from error
+        self.template = template
+        self.max_length = max_length
+        self._tokenizer = hf
+        self._bos: int | None = hf.bos_token_id
+        self._markers = [end_of_turn] if end_of_turn else _special_texts(hf)
+        identity = (hf.backend_tokenizer.to_str(), template, str(hf.special_tokens_map), str(self._markers))
+        self.identity = hashlib.sha256("\0".join(identity).encode()).hexdigest()
+        """Two renderers of one identity and max_length give the same requests."""
+        # A post-processor would add special tokens, or trim the white space that a token covers from its offsets.
+        hf.backend_tokenizer.post_processor = processors.Sequence([])
+        self._around = lru_cache(maxsize=4)(self._render_around)
+        # One shared object for each small integer: a run holds millions of token ids and positions.
+        self._integers = list(range(max(len(hf), 65536)))
+
+    def text(self, conversation: Conversation) -> RenderedText:
+        """Render to a string; UserError where the template refuses the conversation or rewrites the response."""
+        (rendered,) = self._texts([conversation])
+        return rendered
+
+    def text_without_bos(self, conversation: Conversation) -> str:
+        """The rendered string, less the BOS tokens in front: what the checkpoints of a pair must have in common."""
+        text = self.text(conversation).text
+        bos = str(self._tokenizer.bos_token or "")
+        while bos and text.startswith(bos):
+            text = text.removeprefix(bos)
+        return text
+
+    def render(self, conversations: Sequence[Conversation]) -> list[Rendering]:
+        """The renderings of many conversations, in order."""
+        texts = self._texts(conversations)
+        if not texts:
+            return []
+        encoded = self._tokenizer(
+            [t.text for t in texts],
+            add_special_tokens=False,
+            return_offsets_mapping=True,
+            return_attention_mask=False,
+            return_token_type_ids=False,
+            verbose=False,
+        )
+        rows = zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
+        return [self._fit(self._request(text, ids, offsets), text) for text, ids, offsets in rows]
+
+    def _texts(self, conversations: Sequence[Conversation]) -> list[RenderedText]:
+        """The rendered strings, within a limit of time: a template is a program that others wrote."""
+        try:
+            with cpu_limit(_RENDER_SECONDS + _SECONDS_EACH * len(conversations)):
+                return [self._text(conversation) for conversation in conversations]
+        except OutOfTime:
+            raise UserError(
+                "The chat template takes far too long to write a conversation; pass another with --chat-template FILE."
+            ) from None
+
+    def _text(self, conversation: Conversation) -> RenderedText:
+        turns = tuple((turn["role"], turn["content"]) for turn in conversation.messages)
+        before, after = self._around(turns)
+        text = self._render(turns, conversation.response)
+        start, end = len(before), len(text) - len(after)
+        response = text[start:end]
+        kept = (conversation.response, conversation.response.strip())
+        if not (text.startswith(before) and text.endswith(after) and start < end and response in kept):
+            raise UserError(
+                f"The chat template changes the response {conversation.response[:60]!r}; "
+                "pass a template that writes responses as they are with --chat-template FILE."
+            )
+        gap = len(after) - len(after.lstrip())
+        marker = next((m for m in self._markers if after.startswith(m) or after.startswith(m, gap)), None)
+        if marker is None:
+            return RenderedText(text, (start, end), None)
+        marker_start = end + after.index(marker)
+        return RenderedText(text, (start, end), (marker_start, marker_start + len(marker)))
+
+    def _request(self, text: RenderedText, ids: list[int], offsets: list[tuple[int, int]]) -> ScoringRequest:
+        leading = next((i for i, token in enumerate(ids) if token != self._bos), len(ids))
+        ids, offsets = ids[leading:], offsets[leading:]
+        bos = [] if self._bos is None else [self._bos]
+        scored = _covering(offsets, text.response)
+        if not scored:
+            response = text.text[slice(*text.response)]
+            raise UserError(
+                f"The tokenizer of {self._tokenizer.name_or_path} has no token for any character of the response "
+                f"{response[:60]!r}; remove the item."
+            )
+        if text.end_of_turn is not None:
+            scored = sorted({*scored, *_covering(offsets, text.end_of_turn)})
+        scored = [position + len(bos) for position in scored]
+        if scored[0] == 0:
+            raise UserError(
+                "The chat template puts nothing before the response and the tokenizer has no BOS token, "
+                "so the response's first token cannot be scored; pass another template with --chat-template FILE."
+            )
+        return ScoringRequest(self._shared((bos + ids)[: scored[-1] + 1]), self._shared(scored))
+
+    def _shared(self, values: Sequence[int]) -> tuple[int, ...]:
+        known = self._integers
+        return tuple(known[value] if value < len(known) else value for value in values)
+
+    def _fit(self, request: ScoringRequest, text: RenderedText) -> Rendering:
+        """Cut an over-long prompt from its left, keeping BOS; never cut the response."""
+        end_of_turn = text.end_of_turn is not None
+        excess = 0 if self.max_length is None else len(request.token_ids) - self.max_length
+        if excess <= 0:
+            return Rendering(request, False, end_of_turn)
+        kept = 0 if self._bos is None else 1
+        if kept + excess > request.scored[0] or request.scored[0] - excess < 1:
+            return Rendering(None, True, end_of_turn)
+        token_ids = request.token_ids[:kept] + request.token_ids[kept + excess :]
+        cut = ScoringRequest(token_ids, tuple(position - excess for position in request.scored))
+        return Rendering(cut, True, end_of_turn)
+
+    def _render_around(self, turns: tuple[tuple[str, str], ...]) -> tuple[str, str]:
+        before, found, after = self._render(turns, _PLACEHOLDER).rpartition(_PLACEHOLDER)
+        if not found:
+            raise UserError("The chat template leaves the response out; pass another with --chat-template FILE.")
+        return before, after
+
+    def _render(self, turns: tuple[tuple[str, str], ...], response: str) -> str:
+        messages = [{"role": role, "content": content} for role, content in (*turns, ("assistant", response))]
+        try:
+            return self._tokenizer.apply_chat_template(
+                messages, chat_template=_DATE_MACRO + self.template, tokenize=False, date_string=_DATE
+            )
+        except Exception as error:  # a template is a program that others wrote and may raise anything
+            raise UserError(
+                f"The chat template refuses turns of {', '.join(role for role, _ in turns)} and assistant ({error}); "
+                "pass a template that takes them with --chat-template FILE."
+            ) from error
+
+
+def _covering(offsets: list[tuple[int, int]], span: tuple[int, int]) -> range:
+    """The tokens from the first to the last that cover a character of the span."""
+    start, end = span
+    touching = [i for i, (left, right) in enumerate(offsets) if left < end and right > start]
+    return range(touching[0], touching[-1] + 1) if touching else range(0)
+
+
+def _special_texts(tokenizer: Any) -> list[str]:
+    """The texts of the special tokens, longest first so that none hides a longer one."""
+    added = (str(token) for token in tokenizer.added_tokens_decoder.values() if token.special)
+    return sorted({*map(str, tokenizer.all_special_tokens), *added}, key=lambda text: (-len(text), text))

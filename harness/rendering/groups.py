@@ -1,0 +1,183 @@
+"""Groups of checkpoints that may be compared: one family, one chat template, one text for every member."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from transformers import PreTrainedTokenizerBase
+
+from ...errors import UserError
+from ...model_registry.checkpoint_files import LocalCheckpoint, localise
+from ...model_registry.registry import Registry
+from ...model_registry.schema import Checkpoint, Family
+from ...tasks.conditioning import Conversation
+from ...tasks.preference import Turn
+from ..options import Options
+from ..scoring.loading import LoadOptions, load_tokenizer
+from .chat import ChatRenderer
+
+_PROBE = Conversation((Turn(role="user", content="What is 2 + 2?"),), "4")
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A checkpoint with the renderer that makes its requests."""
+
+    local: LocalCheckpoint
+    renderer: ChatRenderer
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Checkpoints whose pairs are scored."""
+
+    family: str
+    """Name of the family, empty where the checkpoints share none."""
+    members: tuple[Member, ...]
+    pairs: tuple[tuple[str, str], ...]
+    """Names of (strong, weak)."""
+    template_source: str
+    """Where the chat template comes from."""
+    notes: tuple[str, ...]
+    """What a reader must know about how the members were made comparable."""
+
+
+def common_family(checkpoints: Sequence[Checkpoint], registry: Registry) -> Family | None:
+    """The first family that holds all of the checkpoints."""
+    names = {checkpoint.name for checkpoint in checkpoints}
+    return next((family for family in registry.families.values() if names <= set(family.members)), None)
+
+
+def open_group(
+    checkpoints: Sequence[Checkpoint],
+    pairs: Sequence[tuple[str, str]],
+    family: Family | None,
+    registry: Registry,
+    options: Options,
+    load: LoadOptions,
+) -> Group:
+    """Find the checkpoints' files and tokenizers, settle on one template, and check that all see the same text.
+
+    Raises UserError where the checkpoints are not comparable.
+    """
+    cross_family = _check_families(checkpoints, family, registry, options.allow_cross_family)
+    locals_ = [
+        localise(c, allow_pickle=options.allow_pickle, trust_remote_code=options.trust_remote_code) for c in checkpoints
+    ]
+    tokenizers = [load_tokenizer(local.path, load) for local in locals_]
+    if family is None and not cross_family:
+        cross_family = _check_tokenizers(checkpoints, tokenizers, options.allow_cross_family)
+    notes = [*cross_family, *_namesakes(checkpoints, registry)]
+    template, source = _template(family, locals_, tokenizers, options)
+    if family is None and options.chat_template is None:
+        other = [c.name for c, t in zip(checkpoints, tokenizers, strict=True) if _own(t) not in (None, template)]
+        notes += [
+            f"{name} has a chat template of its own, which differs from the one used ({source})." for name in other
+        ]
+    lengths = [local.max_length for local in locals_ if local.max_length is not None]
+    max_length = options.max_length or min(lengths, default=None)
+    declared = family.end_of_turn if family is not None and options.chat_template is None else None
+    marker = declared or _end_of_turn([ChatRenderer(tokenizer, template) for tokenizer in tokenizers])
+    renderers = [ChatRenderer(tokenizer, template, marker, max_length) for tokenizer in tokenizers]
+    members = tuple(Member(local, renderer) for local, renderer in zip(locals_, renderers, strict=True))
+    _check_same_text(members)
+    return Group(family.name if family else "", members, tuple(pairs), source, tuple(notes))
+
+
+def _check_families(
+    checkpoints: Sequence[Checkpoint], family: Family | None, registry: Registry, allow_cross_family: bool
+) -> list[str]:
+    """Registered checkpoints must share a family; returns a note where the user wants them compared all the same."""
+    known = [checkpoint for checkpoint in checkpoints if checkpoint.name in registry.checkpoints]
+    if family is not None or common_family(known, registry) is not None:
+        return []
+    apart = next((pair for pair in combinations(known, 2) if common_family(pair, registry) is None), None)
+    if apart is None:
+        return []
+    return _incomparable(apart[0].name, apart[1].name, "share no family of the registry", allow_cross_family)
+
+
+def _namesakes(checkpoints: Sequence[Checkpoint], registry: Registry) -> list[str]:
+    """Notes on the user's folders that bear the name of a registered checkpoint and are taken for it."""
+    return [
+        f"{checkpoint.model} is taken for the registry's {checkpoint.name} because of its name: "
+        "its family and benchmark scores are used."
+        for checkpoint in checkpoints
+        if registry.checkpoints.get(checkpoint.name, checkpoint).model != checkpoint.model
+    ]
+
+
+def _check_tokenizers(
+    checkpoints: Sequence[Checkpoint], tokenizers: Sequence[PreTrainedTokenizerBase], allow_cross_family: bool
+) -> list[str]:
+    """Checkpoints of no common family must share a tokenizer; returns a note as `_check_families` does."""
+    for checkpoint, tokenizer in zip(checkpoints[1:], tokenizers[1:], strict=True):
+        if _vocabulary(tokenizer) != _vocabulary(tokenizers[0]):
+            return _incomparable(checkpoints[0].name, checkpoint.name, "have different tokenizers", allow_cross_family)
+    return []
+
+
+def _incomparable(first: str, second: str, reason: str, allow_cross_family: bool) -> list[str]:
+    if not allow_cross_family:
+        raise UserError(
+            f"{first} and {second} {reason}, so their log-probabilities are not comparable; pick two of one family, "
+            "declare one in a registry file, or pass --allow-cross-family."
+        )
+    return [f"{first} and {second} {reason}; they were compared because of --allow-cross-family."]
+
+
+def _vocabulary(tokenizer: PreTrainedTokenizerBase) -> str:
+    """What decides how a tokenizer cuts text, as canonical JSON."""
+    hf: Any = tokenizer
+    parts: dict[str, Any] = json.loads(hf.backend_tokenizer.to_str())
+    return json.dumps([parts.get(key) for key in ("model", "normalizer", "pre_tokenizer", "added_tokens")])
+
+
+def _template(
+    family: Family | None,
+    locals_: Sequence[LocalCheckpoint],
+    tokenizers: Sequence[PreTrainedTokenizerBase],
+    options: Options,
+) -> tuple[str | None, str]:
+    """The template and where it comes from: the user's file, the family's, or the first checkpoint's own."""
+    if options.chat_template is not None:
+        try:
+            return options.chat_template.read_text(encoding="utf-8"), str(options.chat_template)
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"The chat template {options.chat_template} cannot be read; check the path.") from error
+    if family is not None and family.chat_template is not None:
+        return family.chat_template, f"family {family.name}"
+    for local, tokenizer in zip(locals_, tokenizers, strict=True):
+        own = _own(tokenizer)
+        if own is not None:
+            return own, f"tokenizer of {local.name}"
+    names = " nor ".join(local.name for local in locals_)
+    raise UserError(f"Neither {names} has a chat template; pass one with --chat-template FILE (a Jinja file).")
+
+
+def _end_of_turn(renderers: Sequence[ChatRenderer]) -> str | None:
+    """The marker that the first tokenizer to know it finds; the others score the same text, in however many tokens."""
+    texts = (renderer.text(_PROBE) for renderer in renderers)
+    return next((t.text[slice(*t.end_of_turn)] for t in texts if t.end_of_turn is not None), None)
+
+
+def _own(tokenizer: PreTrainedTokenizerBase) -> str | None:
+    hf: Any = tokenizer
+    try:
+        return hf.get_chat_template()
+    except ValueError:  # none, or several of which none is the default
+        return None
+
+
+def _check_same_text(members: Sequence[Member]) -> None:
+    """Every member must see the same text, BOS apart: a template may write tokens that differ between tokenizers."""
+    texts = {member.local.name: member.renderer.text_without_bos(_PROBE) for member in members}
+    first = members[0].local.name
+    for name, text in texts.items():
+        if text != texts[first]:
+            raise UserError(
+                f"The chat template gives {first} and {name} different texts ({texts[first]!r} and {text!r}); "
+                "pass one that spells its markers out with --chat-template FILE."
+            )

@@ -1,0 +1,57 @@
+"""From the margins of a run to its analyses: a pair's confidence and length, a grid's alignment gap."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from ..alignment_gap.gap_tables import analyse_grid
+from ..alignment_gap.grid_data import GridData, MarginData
+from ..statistics.metrics import Floats
+from .accuracy import Label, Sample
+from .item_tables import analyse_pair
+from .run_record import RunFacts, benchmark_scores, ordered_benchmarks
+
+
+def pair_analyses(labels: Sequence[Label], margins: Floats, sample: Sample, seed: int) -> dict[str, pd.DataFrame]:
+    """Selection curve, calibration, confidence and length of every variant of a pair."""
+    strong, weak, variant = (tuple(label[i] for label in labels) for i in range(3))
+    data = MarginData(strong, weak, variant, margins, sample.clusters, sample.length_difference)
+    return analyse_pair(data, seed=seed)
+
+
+def analysed_variant(labels: Sequence[Label]) -> str | None:
+    """The variant that a grid's gap analyses are about: vanilla, or else the first that takes both checkpoints."""
+    of_two = list(dict.fromkeys(variant for _, weak, variant in labels if weak))
+    return "vanilla" if "vanilla" in of_two else next(iter(of_two), None)
+
+
+def grid_analyses(facts: RunFacts, labels: Sequence[Label], margins: Floats, sample: Sample) -> dict[str, pd.DataFrame]:
+    """Alignment-gap analyses of the grid's pairs; empty where no variant takes both checkpoints."""
+    variant = analysed_variant(labels)
+    if variant is None:
+        return {}
+    checkpoints = {m.local.name: m.local.checkpoint for g in facts.scored for m in g.group.members}
+    numbers = {name: number for number, name in enumerate(checkpoints)}
+    rows = [row for row, label in enumerate(labels) if label[2] == variant]
+    family = {(s, w): g.group.family for g in facts.scored for s, w in g.group.pairs}
+    scores = [benchmark_scores(name, facts.registry, facts.options.score_source) for name in checkpoints]
+    data = GridData(
+        variant=variant,
+        checkpoints=tuple(checkpoints),
+        objectives=tuple(checkpoint.objective for checkpoint in checkpoints.values()),
+        trained_from=tuple(checkpoint.trained_from for checkpoint in checkpoints.values()),
+        parameters=tuple(checkpoint.parameters for checkpoint in checkpoints.values()),
+        scores={
+            b: np.array([of_checkpoint.get(b, np.nan) for of_checkpoint in scores]) for b in ordered_benchmarks(facts)
+        },
+        strong=np.array([numbers[labels[row][0]] for row in rows]),
+        weak=np.array([numbers[labels[row][1]] for row in rows]),
+        family=tuple(family[labels[row][0], labels[row][1]] for row in rows),
+        margin=margins[rows],
+        clusters=sample.clusters,
+        length_difference=sample.length_difference,
+        scopes=sample.scopes,
+        multiplicity=sample.multiplicity,
+    )
+    return analyse_grid(data, resamples=facts.options.resamples, seed=facts.options.seed)

@@ -1,0 +1,221 @@
+"""The parts of a run directory that describe the run: run.json, the items, and a grid's pairs."""
+
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+
+from ...model_registry.registry import Registry
+from ...reports.run_format.results import RUN_FORMAT
+from ...tasks.catalog import missing_subsets
+from ...tasks.preference import content_hash
+from ...tasks.variants import ROUTER
+from ..options import Options
+from ..rendering.groups import Group, Member
+from ..running.scoring_run import GroupScores, Question
+from ..scoring.loading import LoadOptions
+
+KNOWN_BENCHMARKS = ("arena_hard", "alpaca_eval_2_lc", "alpaca_eval_2_wr")
+_LIBRARIES = ("cdr-eval", "torch", "transformers", "tokenizers", "numpy", "scipy", "pandas")
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What a run did, as far as its record tells it."""
+
+    kind: Literal["pair", "grid"]
+    question: Question
+    scored: Sequence[GroupScores]
+    registry: Registry
+    options: Options
+    load: LoadOptions
+    scorer: str
+    responses_scored: Mapping[str, int]
+    notes: Sequence[str]
+    seconds: float
+
+
+def benchmark_scores(name: str, registry: Registry, source: str | None) -> dict[str, float]:
+    """The checkpoint's score on each benchmark, as the registry's preference or the one source has it."""
+    checkpoint = registry.checkpoints.get(name)
+    if checkpoint is None:
+        return {}
+    found = {
+        benchmark: registry.score(checkpoint, benchmark, source) for benchmark in registry.benchmarks([checkpoint])
+    }
+    return {benchmark: score.value for benchmark, score in found.items() if score is not None}
+
+
+def ordered_benchmarks(facts: RunFacts) -> list[str]:
+    """Every benchmark that some checkpoint has a score on: the one asked for or the family's default first."""
+    members = [member for group in facts.scored for member in group.group.members]
+    found = [
+        benchmark
+        for member in members
+        for benchmark in benchmark_scores(member.local.name, facts.registry, facts.options.score_source)
+    ]
+    known = [*main_benchmarks(facts), *KNOWN_BENCHMARKS, *found]
+    return [benchmark for benchmark in dict.fromkeys(known) if benchmark in found]
+
+
+def main_benchmarks(facts: RunFacts) -> list[str]:
+    """For each group, the benchmark whose gap comes first."""
+    families = [facts.registry.families.get(group.group.family) for group in facts.scored]
+    defaults = [family.default_benchmark if family else KNOWN_BENCHMARKS[0] for family in families]
+    return [facts.options.benchmark or default for default in defaults]
+
+
+def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
+    """The content of run.json."""
+    task = facts.question.task
+    counts = _counts(facts.scored)
+    return {
+        "format": RUN_FORMAT,
+        "kind": facts.kind,
+        "command": " ".join(sys.argv),
+        "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "seconds": round(facts.seconds, 3),
+        "seed": facts.options.seed,
+        "resamples": facts.options.resamples,
+        "mean_per_token": facts.options.mean,
+        "task": {
+            "name": task.name,
+            "source": task.source,
+            "content_hash": content_hash(task.items),
+            "items": len(task.items),
+            "sections": {section.name: dict(section.counts) for section in task.sections},
+            "missing_subsets": missing_subsets(task),
+        },
+        "criteria": str(facts.options.criteria or task.criteria),
+        "scoring": {"scorer": facts.scorer, "device": facts.load.device, "dtype": facts.load.dtype},
+        "family": {
+            "names": [g.group.family for g in facts.scored],
+            "template": [g.group.template_source for g in facts.scored],
+        },
+        "checkpoints": [_checkpoint(g.group, m, facts) for g in facts.scored for m in g.group.members],
+        "pairs": [{"strong": s, "weak": w, "family": g.group.family} for g in facts.scored for s, w in g.group.pairs],
+        "variants": [variant.name for variant in facts.question.variants],
+        "counts": {**counts, "ties": ties},
+        "responses_scored": dict(facts.responses_scored),
+        "score_source": {"only": facts.options.score_source, "preference": list(facts.registry.score_preference)},
+        "notes": [*facts.notes, *_notes(facts, counts)],
+    }
+
+
+def items_table(question: Question, scored: Sequence[GroupScores]) -> pd.DataFrame:
+    """One row an item; domain_routed is empty unless one checkpoint routed for all pairs."""
+    task = question.task
+    routes = [routes for group in scored for routes in group.routes.values()]
+    asked = any(variant.uses_router for variant in question.variants)
+    routed = {tuple(r[ROUTER]) for r in routes if asked}
+    return pd.DataFrame(
+        {
+            "item": [item.id for item in task.items],
+            "subset": [item.subset for item in task.items],
+            "section": [task.section_of(item.subset) or "" for item in task.items],
+            "problem": [item.problem or "" for item in task.items],
+            "domain_oracle": _domains(
+                next(iter(routes[0].values()), None) if question.criteria.routes else None, task.items
+            ),
+            "domain_routed": _domains(routed.pop() if len(routed) == 1 else None, task.items),
+            "chosen_chars": [len(item.chosen) for item in task.items],
+            "rejected_chars": [len(item.rejected) for item in task.items],
+        }
+    )
+
+
+def pairs_table(accuracy: pd.DataFrame, facts: RunFacts) -> pd.DataFrame:
+    """One row a pair and variant: gaps on every benchmark (strong − weak, points) and overall accuracy in per cent."""
+    overall = accuracy[(accuracy["scope"] == "overall") & (accuracy["strong"] != "") & (accuracy["weak"] != "")]
+    table = overall[["strong", "weak", "variant"]].copy()
+    family = {(s, w): g.group.family for g in facts.scored for s, w in g.group.pairs}
+    table["family"] = [family[pair] for pair in zip(table["strong"], table["weak"], strict=True)]
+    names = sorted({*table["strong"], *table["weak"]})
+    scores = {name: benchmark_scores(name, facts.registry, facts.options.score_source) for name in names}
+    for benchmark in dict.fromkeys([*main_benchmarks(facts), *KNOWN_BENCHMARKS, *ordered_benchmarks(facts)]):
+        value = {name: of_checkpoint.get(benchmark, np.nan) for name, of_checkpoint in scores.items()}
+        table[f"gap_{benchmark}"] = table["strong"].map(value) - table["weak"].map(value)
+    table["n"] = overall["n"]
+    for column in ("accuracy", "ci_low", "ci_high"):
+        table[column] = overall[column] * 100
+    return table.reset_index(drop=True)
+
+
+def _checkpoint(group: Group, member: Member, facts: RunFacts) -> dict[str, Any]:
+    checkpoint = member.local.checkpoint
+    fields = ("name", "label", "model", "revision", "stage", "objective", "trained_from", "parameters")
+    return {
+        **checkpoint.model_dump(include=set(fields)),
+        "family": group.family,
+        "weights": member.local.weights,
+        "dtype": facts.load.dtype,
+        "scores": [score.model_dump(exclude={"note"}) for score in checkpoint.scores],
+        "scores_used": benchmark_scores(checkpoint.name, facts.registry, facts.options.score_source),
+    }
+
+
+def _counts(scored: Sequence[GroupScores]) -> dict[str, dict[str, int]]:
+    """Kind → checkpoint → items, those that are not zero."""
+    kinds = ("truncated", "unscored", "non_finite", "no_end_of_turn")
+    by_name = {name: counts for group in scored for name, counts in group.counts.items()}
+    return {kind: {name: c[kind] for name, c in by_name.items() if c[kind]} for kind in kinds}
+
+
+def _notes(facts: RunFacts, counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    notes = [note for group in facts.scored for note in group.group.notes]
+    missing = missing_subsets(facts.question.task)
+    if missing:
+        notes.append(
+            f"The task lacks the subsets {', '.join(missing)}; scores of their sections and overall rest on the others."
+        )
+    sentences = {
+        "truncated": "prompts were cut from their left to fit",
+        "unscored": "items have a response that does not fit and are unscored",
+        "non_finite": "items have log-probabilities that are not finite and are unscored",
+        "no_end_of_turn": "items have no end-of-turn token after the response",
+    }
+    for kind, sentence in sentences.items():
+        notes += [f"{name}: {count} {sentence}." for name, count in counts[kind].items()]
+    unrouted = {name: count for group in facts.scored for name, count in group.unrouted.items() if count}
+    notes += [f"{name} could not route {count} items, which keep their prompt." for name, count in unrouted.items()]
+    notes += _gap_notes(facts) if facts.kind == "grid" else _pair_gap(facts)
+    if facts.options.limit is not None:
+        notes.append(f"Only {len(facts.question.task.items)} items were scored, spread evenly over the task (--limit).")
+    return notes
+
+
+def _gap_notes(facts: RunFacts) -> list[str]:
+    """The checkpoints that the gap analyses leave out, for want of a score on the benchmark that comes first."""
+    notes: list[str] = []
+    for group, benchmark in zip(facts.scored, main_benchmarks(facts), strict=True):
+        for member in group.group.members:
+            if benchmark not in benchmark_scores(member.local.name, facts.registry, facts.options.score_source):
+                notes.append(
+                    f"{member.local.name} has no score on {benchmark}: its pairs are scored and ranked, "
+                    "and left out of the analyses of that gap."
+                )
+    return notes
+
+
+def _pair_gap(facts: RunFacts) -> list[str]:
+    """The pair's alignment gap, or why it has none."""
+    ((strong, weak),) = facts.scored[0].group.pairs
+    (benchmark,) = main_benchmarks(facts)
+    scores = [benchmark_scores(name, facts.registry, facts.options.score_source) for name in (strong, weak)]
+    if any(benchmark not in of_checkpoint for of_checkpoint in scores):
+        return [f"The pair has no alignment gap on {benchmark}, since the registry lacks a score of one or both."]
+    high, low = (of_checkpoint[benchmark] for of_checkpoint in scores)
+    return [f"Alignment gap of the pair: {high - low:+.1f} points of {benchmark} ({high:g} over {low:g})."]
+
+
+def _domains(conditionings: Sequence[str] | None, items: Sequence[object]) -> list[str]:
+    if conditionings is None:
+        return [""] * len(items)
+    return [conditioning.partition(":")[2] for conditioning in conditionings]

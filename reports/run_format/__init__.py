@@ -1,0 +1,1 @@
+"""The run directory: one schema that is written and read through."""

@@ -1,0 +1,229 @@
+"""The tables of accuracy and of paired comparisons."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from cdr_eval.harness.statistics.metrics import Floats, wilson
+from cdr_eval.harness.tables.accuracy import (
+    ACCURACY_COLUMNS,
+    COMPARISON_COLUMNS,
+    Label,
+    Sample,
+    accuracy_table,
+    comparison_table,
+    draw_sample,
+)
+from cdr_eval.tasks.preference import PreferenceItem, Turn
+from cdr_eval.tasks.rewardbench import SECTIONS, rewardbench_task
+from cdr_eval.tasks.task import Section
+from scipy import stats
+
+scipy_stats: Any = stats  # its stubs know few of the ways to call it
+Sections = tuple[Section, ...]
+LABEL: Label = ("s", "w", "vanilla")
+
+
+def item(name: str, subset: str, chosen: int, rejected: int, problem: str | None = None) -> PreferenceItem:
+    """An item whose responses have these numbers of characters."""
+    return PreferenceItem(name, subset, (Turn(role="user", content="?"),), "c" * chosen, "r" * rejected, problem)
+
+
+def sample_of(items: list[PreferenceItem], sections: Sections = SECTIONS, resamples: int = 2000) -> Sample:
+    return draw_sample(items, sections, resamples, np.random.default_rng(0))
+
+
+def table_of(items: list[PreferenceItem], margins: list[float], sections: Sections = SECTIONS) -> pd.DataFrame:
+    return accuracy_table([LABEL], np.array([margins]), sample_of(items, sections))
+
+
+def row(table: pd.DataFrame, scope: str, name: str, variant: str = "vanilla") -> dict[Any, Any]:
+    found = table[(table["scope"] == scope) & (table["name"] == name) & (table["variant"] == variant)]
+    assert len(found) == 1
+    return found.iloc[0].to_dict()
+
+
+ITEMS = [
+    item("1", "llmbar-natural", 10, 5),
+    item("2", "llmbar-natural", 5, 10),
+    item("3", "llmbar-natural", 10, 5),
+    item("4", "donotanswer", 7, 7),
+    item("5", "donotanswer", 5, 10),
+    item("6", "hep-cpp", 20, 10, "p1"),
+    item("7", "hep-js", 20, 10, "p1"),
+    item("8", "hep-js", 10, 20, "p2"),
+]
+MARGINS = [2.0, 0.0, -1.0, 3.0, float("nan"), 1.0, -1.0, 1.0]
+
+
+def test_every_subset_section_and_the_whole_have_one_row():
+    table = table_of(ITEMS, MARGINS)
+    assert table.columns.tolist() == ACCURACY_COLUMNS
+    own = table[table["variant"] == "vanilla"]
+    assert [tuple(r) for r in own[["scope", "name"]].to_numpy()] == [
+        *(("subset", name) for name in ("llmbar-natural", "donotanswer", "hep-cpp", "hep-js")),
+        *(("section", name) for name in ("Chat Hard", "Safety", "Reasoning")),
+        ("overall", "overall"),
+        *(("length", name) for name in ("chosen longer", "chosen shorter", "prefers longer")),
+    ]
+
+
+def test_accuracies_ties_and_counts_by_hand():
+    table = table_of(ITEMS, MARGINS)
+    natural = row(table, "subset", "llmbar-natural")
+    assert (natural["n"], natural["ties"], natural["accuracy"]) == (3, 1, 0.5)
+    assert (natural["ci_low"], natural["ci_high"]) == wilson(0.5, 3)
+    assert row(table, "subset", "donotanswer")["accuracy"] == 1
+    assert row(table, "subset", "hep-js")["accuracy"] == 0.5
+    reasoning = row(table, "section", "Reasoning")
+    assert reasoning["accuracy"] == pytest.approx((1 * 164 + 0.5 * 164) / 328)
+    overall = row(table, "overall", "overall")
+    assert overall["accuracy"] == pytest.approx((0.5 + 1 + 0.75) / 3)
+    assert (overall["n"], overall["ties"]) == (7, 1)
+
+
+def test_missing_subsets_and_unscored_items_are_noted():
+    table = table_of(ITEMS, MARGINS)
+    assert row(table, "subset", "llmbar-natural")["note"] == ""
+    assert row(table, "subset", "donotanswer")["note"] == "1 items unscored"
+    safety = row(table, "section", "Safety")["note"]
+    assert str(safety).startswith("without the subsets refusals-dangerous, refusals-offensive, xstest-should-refuse")
+    assert "1 items unscored" in str(safety)
+    assert "math-prm, hep-go" in str(row(table, "section", "Reasoning")["note"])
+    overall = str(row(table, "overall", "overall")["note"])
+    missing = {name for section in SECTIONS for name in section.counts} - {i.subset for i in ITEMS}
+    assert all(name in overall for name in missing)
+    assert "1 items unscored" in overall
+
+
+def test_a_whole_task_has_no_notes():
+    items = [item(f"{s}-{k}", s, 5 + k % 3, 6) for section in SECTIONS for s in section.counts for k in range(6)]
+    table = table_of(items, [(-1.0) ** k for k in range(len(items))])
+    assert (table["note"] == "").all()
+
+
+def test_length_is_watched():
+    table = table_of(ITEMS, MARGINS)
+    longer = row(table, "length", "chosen longer")  # items 1, 3, 6, 7
+    assert (longer["n"], longer["accuracy"]) == (4, 0.5)
+    shorter = row(table, "length", "chosen shorter")  # items 2 (a tie), 8; 5 is unscored
+    assert (shorter["n"], shorter["ties"], shorter["accuracy"]) == (2, 1, 0.75)
+    prefers = row(table, "length", "prefers longer")  # 1, 6 and half of 2; equal lengths do not count
+    assert (prefers["n"], prefers["accuracy"]) == (6, 2.5 / 6)
+
+
+def test_length_baselines_are_scored_on_the_same_items():
+    table = table_of(ITEMS, MARGINS)
+    baseline = table[(table["strong"] == "") & (table["weak"] == "")]
+    assert set(baseline["variant"]) == {"longer response", "shorter response"}
+    assert row(table, "subset", "llmbar-natural", "longer response")["accuracy"] == pytest.approx(2 / 3)
+    assert row(table, "subset", "donotanswer", "longer response")["accuracy"] == 0.25  # equal lengths tie
+    sections = [row(table, "section", name, "longer response")["accuracy"] for name in ("Chat Hard", "Safety")]
+    assert sections == [pytest.approx(2 / 3), 0.25]
+    for r in baseline[baseline["variant"] == "longer response"].to_dict("records"):
+        other = row(table, r["scope"], r["name"], "shorter response")
+        assert r["accuracy"] + other["accuracy"] == pytest.approx(1)
+
+
+def test_a_subset_that_is_wholly_unscored_is_left_out_of_its_section():
+    items = [item("1", "hep-cpp", 1, 2), item("2", "hep-js", 1, 2), item("3", "donotanswer", 1, 2)]
+    table = table_of(items, [1.0, float("nan"), float("nan")])
+    assert row(table, "section", "Reasoning")["accuracy"] == 1
+    assert np.isnan(row(table, "section", "Safety")["accuracy"])
+    assert row(table, "overall", "overall")["accuracy"] == 1
+    assert row(table, "subset", "hep-js")["n"] == 0
+    assert np.isnan(row(table, "subset", "hep-js")["accuracy"])
+
+
+def test_nothing_scored_at_all_is_nan_and_no_warning():
+    table = table_of(ITEMS, [float("nan")] * 8)
+    own = table[table["variant"] == "vanilla"]
+    assert own["accuracy"].isna().all()
+    assert own["ci_low"].isna().all()
+    assert (own["n"] == 0).all()
+
+
+def test_a_file_without_sections_has_subsets_and_the_whole():
+    items = [item("1", "x", 1, 2), item("2", "x", 2, 1), item("3", "y", 3, 1), item("4", "y", 3, 1)]
+    table = table_of(items, [1.0, 0.0, 1.0, 1.0], sections=())
+    assert set(table["scope"]) == {"subset", "overall", "length"}
+    overall = row(table, "overall", "overall")
+    assert (overall["accuracy"], overall["n"]) == (0.875, 4)
+
+
+def test_intervals_hold_problems_together():
+    rng = np.random.default_rng(1)
+    hep = ("hep-cpp", "hep-go", "hep-java", "hep-js", "hep-python", "hep-rust")
+    items = [item(f"{s}-{k}", s, 1, 2) for s in hep for k in range(164)]
+    task = rewardbench_task(items, "a file")
+    assert len({i.problem for i in task.items}) == 164
+    by_problem = rng.choice([-1.0, 1.0], size=164)
+    margins = np.tile(by_problem, 6)[None]
+    clustered = accuracy_table([LABEL], margins, sample_of(list(task.items)))
+    apart = accuracy_table([LABEL], margins, sample_of(items))
+    widths = [r["ci_high"] - r["ci_low"] for r in (row(t, "section", "Reasoning") for t in (clustered, apart))]
+    assert widths[0] / widths[1] == pytest.approx(6**0.5, rel=0.1)
+    share = float((by_problem > 0).mean())
+    assert widths[0] == pytest.approx(2 * 1.96 * (share * (1 - share) / 164) ** 0.5, rel=0.1)
+
+
+def compare(a: Floats, b: Floats, items: list[PreferenceItem], sections: Sections = ()) -> dict[Any, Any]:
+    labels: list[Label] = [("s", "w", "cdr-safety"), ("s", "w", "vanilla")]
+    sample = sample_of(items, sections, 20_000)
+    table = comparison_table(labels, np.stack([a, b]), [(0, 1)], sample, np.random.default_rng(2))
+    assert table.columns.tolist() == COMPARISON_COLUMNS
+    assert table.iloc[0, :6].tolist() == ["s", "w", "cdr-safety", "s", "w", "vanilla"]
+    return table.iloc[0].to_dict()
+
+
+def test_paired_differences_against_scipy():
+    rng = np.random.default_rng(3)
+    items = [item(str(k), "all", 1, 2) for k in range(14)]
+    a, b = rng.choice([-1.0, 1, 1, 1], size=14), rng.choice([-1.0, 0, 1], size=14)
+    a[0] = b[1] = np.nan  # those two items count for neither
+    found = compare(a, b, items)
+    wins = [(np.sign(x[2:]) + 1) / 2 for x in (a, b)]
+    exact = scipy_stats.permutation_test(
+        wins,
+        lambda x, y, axis: (x - y).mean(axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=10**9,
+    )
+    assert found["n"] == 12
+    assert found["difference"] == pytest.approx(exact.statistic)
+    assert found["p_value"] == pytest.approx(exact.pvalue, abs=0.015)
+    bootstrap = scipy_stats.bootstrap(
+        wins, lambda x, y, axis: (x - y).mean(axis=axis), paired=True, method="percentile"
+    )
+    assert found["ci_low"] == pytest.approx(bootstrap.confidence_interval.low, abs=0.09)
+    assert found["ci_high"] == pytest.approx(bootstrap.confidence_interval.high, abs=0.09)
+
+
+def test_a_comparison_of_sections_weighs_items_as_the_overall_score_does():
+    a = np.array(MARGINS)
+    b = np.array([1.0, 1.0, 1.0, -1.0, 1.0, -1.0, -1.0, -1.0])
+    found = compare(a, b, ITEMS, SECTIONS)
+    # Chat Hard 0.5 − 1, Safety 1 − 0 (item 5 is left out of both), Reasoning 0.75 − 0
+    assert found["difference"] == pytest.approx((-0.5 + 1 + 0.75) / 3)
+    assert found["n"] == 7
+
+
+def test_equal_margins_do_not_differ_and_swapped_ones_differ_the_other_way():
+    margins, others = np.array(MARGINS), -np.array(MARGINS)
+    same = compare(margins, margins * 5, ITEMS, SECTIONS)
+    assert (same["difference"], same["ci_low"], same["ci_high"], same["p_value"]) == (0, 0, 0, 1)
+    there, back = compare(margins, others, ITEMS, SECTIONS), compare(others, margins, ITEMS, SECTIONS)
+    assert there["difference"] == pytest.approx(-back["difference"])
+    assert there["ci_low"] == pytest.approx(-back["ci_high"])
+
+
+def test_nothing_scored_by_both_has_no_difference():
+    a = np.array([1.0, np.nan])
+    items = [item("1", "all", 1, 2), item("2", "all", 1, 2)]
+    found = compare(a, a[::-1].copy(), items)
+    assert found["n"] == 0
+    assert np.isnan(found["difference"])
+    assert np.isnan(found["ci_low"])
+    assert np.isnan(found["p_value"])
