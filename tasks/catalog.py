@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ..errors import UserError
 from .criteria import DEFAULT_CRITERIA
+from .items import Items
 from .preference import load_preferences
 from .rewardbench import ITEMS, SECTIONS, SOURCE, SUBSETS, load_rewardbench, rewardbench_task
 from .rows import source_name
@@ -49,12 +50,12 @@ def load_task(spec: str) -> Task:
     items = load_preferences(spec)
     if all(item.subset in SUBSETS for item in items):
         return rewardbench_task(items, spec)
-    return Task(source_name(spec), spec, items, (), DEFAULT_CRITERIA)
+    return Task(source_name(spec), spec, Items(items), (), DEFAULT_CRITERIA)
 
 
 def missing_subsets(task: Task) -> list[str]:
     """The subsets of the task's sections that have no item, in the order of the sections."""
-    there = {item.subset for item in task.items}
+    there = set(task.items.subsets)
     return [subset for section in task.sections for subset in section.counts if subset not in there]
 
 

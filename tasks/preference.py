@@ -1,43 +1,15 @@
 """Preference items, and making them from the rows of a file or a hub dataset."""
 
-import json
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from hashlib import sha256
-from typing import Annotated, Any, Literal, TypedDict
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..errors import UserError
+from .item import MAX_TEXT_CHARS, Item, Turn
 from .rows import Row, read_rows
 
-MAX_TEXT_CHARS = 1_000_000
-"""Longest response, and longest prompt over all its turns."""
 DEFAULT_SUBSET = "all"
-
-
-class Turn(TypedDict):
-    """One chat turn, in the shape that transformers' chat templates take."""
-
-    role: str
-    content: str
-
-
-@dataclass(frozen=True, slots=True)
-class PreferenceItem:
-    """A prompt with a chosen and a rejected response."""
-
-    id: str
-    """Unique within a task."""
-    subset: str
-    """Name of the subset that the item belongs to."""
-    prompt: tuple[Turn, ...]
-    """Chat turns; the last one is the user's."""
-    chosen: str
-    rejected: str
-    problem: str | None = None
-    """Items that share a problem are not independent: they are resampled together."""
 
 
 class _Message(BaseModel):
@@ -81,7 +53,7 @@ class _RowError(Exception):
         self.kind = kind
 
 
-def load_preferences(source: str) -> tuple[PreferenceItem, ...]:
+def load_preferences(source: str) -> tuple[Item, ...]:
     """Read preference items from a .jsonl, .json or .parquet file or a hub dataset (`org/name[:split][@revision]`).
 
     Row shapes: prompt (text or chat turns) with chosen and rejected as text; the same with chosen and rejected as
@@ -91,7 +63,7 @@ def load_preferences(source: str) -> tuple[PreferenceItem, ...]:
 
     Raises UserError for the first row that is not of such a shape, with the number of rows that share its fault.
     """
-    items: list[PreferenceItem] = []
+    items: list[Item] = []
     places: dict[str, str] = {}
     first: tuple[str, _RowError] | None = None
     counts: Counter[str] = Counter()
@@ -115,16 +87,7 @@ def load_preferences(source: str) -> tuple[PreferenceItem, ...]:
     return tuple(items)
 
 
-def content_hash(items: Iterable[PreferenceItem]) -> str:
-    """SHA-256, in hexadecimal, of the items as canonical JSON, one a line; their order matters."""
-    digest = sha256()
-    for item in items:
-        line = json.dumps(asdict(item), sort_keys=True, separators=(",", ":"))
-        digest.update(line.encode("ascii") + b"\n")
-    return digest.hexdigest()
-
-
-def _item(row: Row) -> PreferenceItem:
+def _item(row: Row) -> Item:
     columns = _validated(row.columns)
     prompt, chosen, rejected = _texts(columns)
     if prompt[-1]["role"] != "user" or not prompt[-1]["content"].strip():
@@ -144,7 +107,7 @@ def _item(row: Row) -> PreferenceItem:
     else:
         name = str(row.number if number is None else number)
     problem = None if columns.problem is None else str(columns.problem)
-    return PreferenceItem(name, columns.subset or DEFAULT_SUBSET, prompt, chosen, rejected, problem)
+    return Item.preference(name, columns.subset or DEFAULT_SUBSET, prompt, chosen, rejected, problem)
 
 
 def _validated(columns: dict[str, Any]) -> _Columns:

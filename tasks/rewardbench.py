@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from ..errors import UserError
 from .criteria import DEFAULT_CRITERIA
-from .preference import PreferenceItem, load_preferences
+from .item import Item
+from .items import Items
+from .preference import load_preferences
 from .rows import source_name
 from .task import Section, Task
 
@@ -68,16 +70,16 @@ def load_rewardbench(path: str | None = None) -> Task:
     return rewardbench_task(load_preferences(path or SOURCE), path)
 
 
-def rewardbench_task(items: Sequence[PreferenceItem], path: str | None) -> Task:
+def rewardbench_task(items: Sequence[Item], path: str | None) -> Task:
     """The task of items in RewardBench's subsets; `path` is where they came from, None for the pinned hub dataset."""
     for item in items:
         if item.subset not in SUBSETS:
             raise UserError(f"{path}: {item.subset!r} is no subset of RewardBench; pass the file as a task of its own.")
     name = "rewardbench" if path is None else source_name(path)
-    return Task(name, path or SOURCE, _with_hep_problems(items), SECTIONS, DEFAULT_CRITERIA)
+    return Task(name, path or SOURCE, Items(_with_hep_problems(items)), SECTIONS, DEFAULT_CRITERIA)
 
 
-def _with_hep_problems(items: Sequence[PreferenceItem]) -> tuple[PreferenceItem, ...]:
+def _with_hep_problems(items: Sequence[Item]) -> tuple[Item, ...]:
     """Name the problem of each hep item: the six subsets are the same 164 problems in six languages.
 
     The problem is the number in ids like hep-cpp-0 where all of them end in one below 164; else, where each of the six

@@ -1,10 +1,28 @@
-"""A task: preference items, the sections they are scored in, and the criteria that go with them."""
+"""A task: items, the sections and the rule that they are scored by, and the criteria that go with them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal
 
-from .preference import PreferenceItem
+from .items import Items
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """How the rewards of an item's responses become a credit in [0, 1]; the formulas are in `statistics.credits`."""
+
+    name: Literal["best", "pairwise", "strict", "matrix", "best-of", "ties"]
+    level: Literal["", "hard", "normal", "easy"] = ""
+    """Of the matrix rule: the cells that count; empty for all."""
+    k: int = 0
+    """Of the best-of rule: how many random responses the best is picked from; 0 for all."""
+    tie: float = 0.5
+    """What a tied comparison earns under pairwise, strict and matrix; many official rules say 0."""
+
+
+BEST = Rule("best")
+PAIRWISE = Rule("pairwise")
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,6 +32,7 @@ class Section:
     name: str
     counts: Mapping[str, int]
     """Subset name to its weight within the section (RewardBench: the published counts)."""
+    rule: Rule = BEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +42,15 @@ class Task:
     name: str
     source: str
     """Where the items came from: a path, or a hub dataset with its revision."""
-    items: tuple[PreferenceItem, ...]
+    items: Items
     sections: tuple[Section, ...]
-    """Empty for a plain preference file: overall is then the accuracy over all items."""
+    """Empty for a plain preference file: overall is then the mean credit over all items."""
     criteria: Path
     """The criteria file that the task's conditioned variants use unless the user passes another."""
+    rule: Rule = BEST
+    """Of the items that belong to no section."""
+    levels: Mapping[str, Rule] = field(default_factory=dict[str, Rule])
+    """Further accuracies over all sections, each by a rule of its own (RM-Bench: Hard, Normal, Easy)."""
 
     def section_of(self, subset: str) -> str | None:
         """The section that a subset belongs to, None where the task has no sections."""
@@ -39,4 +62,4 @@ def limited(task: Task, limit: int | None) -> Task:
     total = len(task.items)
     if limit is None or limit >= total:
         return task
-    return replace(task, items=tuple(task.items[i * total // limit] for i in range(limit)))
+    return replace(task, items=Items(task.items[i * total // limit] for i in range(limit)))

@@ -11,13 +11,18 @@ from difflib import get_close_matches
 from typing import Literal
 
 from ..errors import UserError
+from .conditioning import EMPTY, IDENTITY, Conditioning
 from .criteria import Criteria
 
 Role = Literal["strong", "weak"]
-
-IDENTITY = "identity"
-EMPTY = "empty"
 ROUTER = "router"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Picks a conditioning for each item: by section, or as a checkpoint routes the prompt (ROUTER)."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +31,7 @@ class Term:
 
     coefficient: float
     role: Role
-    conditioning: str
-    """A conditioning (see `conditioning.py`), or `route:<name>`, which picks one for each item."""
+    conditioning: Conditioning | Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +50,10 @@ class Variant:
     @property
     def uses_router(self) -> bool:
         """Whether a checkpoint has to say first which domain each item belongs to."""
-        return any(term.conditioning == f"route:{ROUTER}" for term in self.terms)
+        return any(term.conditioning == Route(ROUTER) for term in self.terms)
 
 
-def _ratio(conditioning: str) -> tuple[Term, Term]:
+def _ratio(conditioning: Conditioning | Route) -> tuple[Term, Term]:
     return Term(1.0, "strong", conditioning), Term(-1.0, "weak", conditioning)
 
 
@@ -61,24 +65,25 @@ def declare_variants(criteria: Criteria) -> dict[str, Variant]:
     ]
     for domain in criteria.domains:
         formula = f"L_s(y|T(x)) − L_w(y|T(x)), T = {domain}"
-        variants.append(Variant(f"cdr-{domain}", _ratio(f"criteria:{domain}"), formula))
+        variants.append(Variant(f"cdr-{domain}", _ratio(Conditioning("criteria", domain)), formula))
     for route, sections in criteria.routes.items():
         chosen = ", ".join(f"{section} → {domain}" for section, domain in sections.items())
         formula = f"L_s(y|T(x)) − L_w(y|T(x)), T by section: {chosen}, else x"
-        variants.append(Variant(f"cdr-adaptive-{route}", _ratio(f"route:{route}"), formula))
+        variants.append(Variant(f"cdr-adaptive-{route}", _ratio(Route(route)), formula))
     if criteria.router is not None:
         formula = "L_s(y|T(x)) − L_w(y|T(x)), T as a checkpoint routes the prompt"
-        variants.append(Variant("cdr-adaptive-router", _ratio(f"route:{ROUTER}"), formula))
+        variants.append(Variant("cdr-adaptive-router", _ratio(Route(ROUTER)), formula))
     for domain in criteria.domains:
-        terms = (Term(1.0, "strong", f"criteria:{domain}"), Term(-1.0, "strong", IDENTITY))
+        terms = (Term(1.0, "strong", Conditioning("criteria", domain)), Term(-1.0, "strong", IDENTITY))
         variants.append(Variant(f"prompt-delta-{domain}", terms, f"L_s(y|T(x)) − L_s(y|x), T = {domain}"))
     for domain in criteria.domains:
-        strong, weak = _ratio(f"criteria:{domain}")
+        strong, weak = _ratio(Conditioning("criteria", domain))
         terms = (strong, Term(-1.0, "strong", EMPTY), weak, Term(1.0, "weak", EMPTY))
         formula = f"[L_s(y|T(x)) − L_s(y|∅)] − [L_w(y|T(x)) − L_w(y|∅)], T = {domain}"
         variants.append(Variant(f"pmi-{domain}", terms, formula))
     for domain in criteria.domains:
-        terms = (Term(0.5, "strong", f"judge-first:{domain}"), Term(0.5, "strong", f"judge-second:{domain}"))
+        orders = (Conditioning("judge-first", domain), Conditioning("judge-second", domain))
+        terms = tuple(Term(0.5, "strong", order) for order in orders)
         formula = f"½ L_s(A|J(y, y′)) + ½ L_s(B|J(y′, y)), J asks which is better under {domain}"
         variants.append(Variant(f"judge-{domain}", terms, formula))
     return {variant.name: variant for variant in variants}
