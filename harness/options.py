@@ -1,4 +1,4 @@
-"""How a run is done, as opposed to what it asks."""
+"""How a run is done, by trade: how checkpoints are loaded and scored, what is asked of them, what is made of the answers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,9 @@ def default_store() -> Path:
     return platformdirs.user_cache_path("cdr-eval") / "scores"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """Settings of a run; the defaults are those of the command line."""
+@dataclass(frozen=True, kw_only=True)
+class Loading:
+    """How checkpoints are loaded and scored."""
 
     device: str = "auto"
     """A torch device, or "auto" for the best there is."""
@@ -25,28 +25,48 @@ class Options:
     """Tokens of one forward pass; None fits them to the free memory."""
     max_length: int | None = None
     """Tokens that a model reads at most; None takes the shortest context among the checkpoints compared."""
-    seed: int = 0
-    """Seeds the demonstrations drawn, the bootstrap and the permutations."""
+    chat_template: Path | None = None
+    """A Jinja file instead of the family's or the checkpoints' own template."""
+    allow_cross_family: bool = False
+    """Compare checkpoints that share no family or tokenizer."""
+    allow_pickle: bool = False
+    """Load pickled weights, which can run code, where no others are."""
+    trust_remote_code: bool = False
+    """Run model code that a checkpoint ships."""
+    store: Path | None = None
+    """Folder of the score store; None is the one in the user's cache."""
+    quiet: bool = True
+    """No progress bars."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asking:
+    """What is asked of the checkpoints."""
+
     mean: bool = False
     """Take log-probabilities as the mean per token instead of the sum."""
     limit: int | None = None
     """Score only this many items, spread evenly over the task."""
-    resamples: int = 10_000
-    """Bootstrap resamples and permutations."""
     criteria: Path | None = None
     """A criteria file instead of the task's own."""
     router: str | None = None
     """The checkpoint that routes items for cdr-adaptive-router; None lets the strong one of each pair."""
-    chat_template: Path | None = None
-    """A Jinja file instead of the family's or the checkpoints' own template."""
+    seed: int = 0
+    """Seeds the demonstrations drawn, the bootstrap and the permutations."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """What is made of the answers."""
+
+    resamples: int = 10_000
+    """Bootstrap resamples and permutations."""
     benchmark: str | None = None
     """The benchmark whose alignment gap comes first; None takes the family's default."""
     score_source: str | None = None
     """Take benchmark scores from this source only, instead of the registry's preference."""
-    store: Path | None = None
-    """Folder of the score store; None is the one in the user's cache."""
-    allow_cross_family: bool = False
-    allow_pickle: bool = False
-    trust_remote_code: bool = False
-    quiet: bool = True
-    """No progress bars."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Loading, Asking, Measuring):
+    """Settings of a run; the defaults are those of the command line."""

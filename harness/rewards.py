@@ -1,22 +1,40 @@
-"""From log-probabilities to margins: every reward is a linear combination of a checkpoint's scores."""
+"""From log-probabilities to rewards: every reward is a linear combination of checkpoints' scores."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..tasks.variants import Role, Variant
+from ..tasks.conditioning import Conditioning
+from ..tasks.variants import Role, Route, Variant
 
-ScoreMatrix = NDArray[np.float64]
-"""Shape (items, 2): log-probabilities of the chosen and the rejected response, NaN where unscored."""
+Scores = NDArray[np.float64]
+"""(R,) one a response, flat over all items; NaN where unscored."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Routing:
+    """A conditioning for every item."""
+
+    choices: tuple[Conditioning, ...]
+    """Distinct."""
+    codes: NDArray[np.intp]
+    """(n,) each item's choice."""
+
+    def masks(self) -> dict[Conditioning, NDArray[np.bool_]]:
+        """Which items go to each choice that some item has."""
+        masks = {choice: self.codes == code for code, choice in enumerate(self.choices)}
+        return {choice: mask for choice, mask in masks.items() if mask.any()}
+
+
+Routes = Mapping[str, Routing]
 
 
 def rewards(
-    variant: Variant,
-    scores: Mapping[Role, Mapping[str, ScoreMatrix]],
-    routes: Mapping[str, Sequence[str]],
-) -> ScoreMatrix:
-    """Rewards of both responses, shape (items, 2): r = Σ_k a_k · L_{m_k}(y | c_k).
+    variant: Variant, scores: Mapping[Role, Mapping[Conditioning, Scores]], routes: Routes, owners: NDArray[np.intp]
+) -> Scores:
+    """Rewards of all responses, (R,): r = Σ_k a_k · L_{m_k}(y | c_k).
 
     The terms of each role are added up first: strong and weak then differ by sign alone, rounding included, so that
     swapping them flips every margin and a self-pair ties exactly.
@@ -25,26 +43,23 @@ def rewards(
         variant: the terms (a_k, m_k, c_k).
         scores: for each role, conditioning → log-probabilities.
         routes: for each route, the conditioning of every item.
+        owners: (R,) the item of each response.
     """
-    by_role: dict[Role, list[ScoreMatrix]] = {}
+    by_role: dict[Role, list[Scores]] = {}
     for term in variant.terms:
-        value = term.coefficient * _select(scores[term.role], term.conditioning, routes)
+        value = term.coefficient * _select(scores[term.role], term.conditioning, routes, owners)
         by_role.setdefault(term.role, []).append(value)
     return np.sum([np.sum(values, axis=0) for values in by_role.values()], axis=0)
 
 
-def margins(reward: ScoreMatrix) -> NDArray[np.float64]:
-    """Margin of each item: reward(chosen) − reward(rejected), NaN where either is unscored."""
-    return reward[:, 0] - reward[:, 1]
-
-
-def _select(scores: Mapping[str, ScoreMatrix], conditioning: str, routes: Mapping[str, Sequence[str]]) -> ScoreMatrix:
-    """The scores under a conditioning, or for `route:<name>` under each item's own."""
-    kind, _, name = conditioning.partition(":")
-    if kind != "route":
+def _select(
+    scores: Mapping[Conditioning, Scores], conditioning: Conditioning | Route, routes: Routes, owners: NDArray[np.intp]
+) -> Scores:
+    """The scores under a conditioning, or for a route under each item's own."""
+    if isinstance(conditioning, Conditioning):
         return scores[conditioning]
-    chosen = np.asarray(routes[name])
-    selected = np.full((len(chosen), 2), np.nan)
-    for base in np.unique(chosen):
-        selected[chosen == base] = scores[str(base)][chosen == base]
+    selected = np.full(len(owners), np.nan)
+    for choice, items in routes[conditioning.name].masks().items():
+        responses = items[owners]
+        selected[responses] = scores[choice][responses]
     return selected

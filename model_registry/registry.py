@@ -66,6 +66,11 @@ class Registry:
         """The families that have the checkpoint of this name as a member."""
         return tuple(family for family in self.families.values() if name in family.members)
 
+    def common_family(self, checkpoints: Sequence[Checkpoint]) -> Family | None:
+        """The first family that holds all of the checkpoints."""
+        names = {checkpoint.name for checkpoint in checkpoints}
+        return next((family for family in self.families.values() if names <= set(family.members)), None)
+
     def members(self, family: str) -> tuple[Checkpoint, ...]:
         """The family's checkpoints in its order. Raises UserError for a member that does not exist."""
         members = self.family(family).members

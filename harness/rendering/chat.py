@@ -95,8 +95,6 @@ class ChatRenderer:
         # A post-processor would add special tokens, or trim the white space that a token covers from its offsets.
         hf.backend_tokenizer.post_processor = processors.Sequence([])
         self._around = lru_cache(maxsize=4)(self._render_around)
-        # One shared object for each small integer: a run holds millions of token ids and positions.
-        self._integers = list(range(max(len(hf), 65536)))
 
     def text(self, conversation: Conversation) -> RenderedText:
         """Render to a string; UserError where the template refuses the conversation or rewrites the response."""
@@ -175,11 +173,7 @@ class ChatRenderer:
                 "The chat template puts nothing before the response and the tokenizer has no BOS token, "
                 "so the response's first token cannot be scored; pass another template with --chat-template FILE."
             )
-        return ScoringRequest(self._shared((bos + ids)[: scored[-1] + 1]), self._shared(scored))
-
-    def _shared(self, values: Sequence[int]) -> tuple[int, ...]:
-        known = self._integers
-        return tuple(known[value] if value < len(known) else value for value in values)
+        return ScoringRequest(tuple((bos + ids)[: scored[-1] + 1]), tuple(scored))
 
     def _fit(self, request: ScoringRequest, text: RenderedText) -> Rendering:
         """Cut an over-long prompt from its left, keeping BOS; never cut the response."""
@@ -213,11 +207,10 @@ class ChatRenderer:
             ) from error
 
 
-def _covering(offsets: list[tuple[int, int]], span: tuple[int, int]) -> range:
-    """The tokens from the first to the last that cover a character of the span."""
+def _covering(offsets: list[tuple[int, int]], span: tuple[int, int]) -> list[int]:
+    """The tokens that cover a character of the span."""
     start, end = span
-    touching = [i for i, (left, right) in enumerate(offsets) if left < end and right > start]
-    return range(touching[0], touching[-1] + 1) if touching else range(0)
+    return [i for i, (left, right) in enumerate(offsets) if left < end and right > start and left < right]
 
 
 def _special_texts(tokenizer: Any) -> list[str]:

@@ -13,8 +13,8 @@ from ...model_registry.checkpoint_files import LocalCheckpoint, localise
 from ...model_registry.registry import Registry
 from ...model_registry.schema import Checkpoint, Family
 from ...tasks.conditioning import Conversation
-from ...tasks.preference import Turn
-from ..options import Options
+from ...tasks.item import Turn
+from ..options import Loading
 from ..scoring.loading import LoadOptions, load_tokenizer
 from .chat import ChatRenderer
 
@@ -44,18 +44,12 @@ class Group:
     """What a reader must know about how the members were made comparable."""
 
 
-def common_family(checkpoints: Sequence[Checkpoint], registry: Registry) -> Family | None:
-    """The first family that holds all of the checkpoints."""
-    names = {checkpoint.name for checkpoint in checkpoints}
-    return next((family for family in registry.families.values() if names <= set(family.members)), None)
-
-
 def open_group(
     checkpoints: Sequence[Checkpoint],
     pairs: Sequence[tuple[str, str]],
     family: Family | None,
     registry: Registry,
-    options: Options,
+    options: Loading,
     load: LoadOptions,
 ) -> Group:
     """Find the checkpoints' files and tokenizers, settle on one template, and check that all see the same text.
@@ -91,9 +85,9 @@ def _check_families(
 ) -> list[str]:
     """Registered checkpoints must share a family; returns a note where the user wants them compared all the same."""
     known = [checkpoint for checkpoint in checkpoints if checkpoint.name in registry.checkpoints]
-    if family is not None or common_family(known, registry) is not None:
+    if family is not None or registry.common_family(known) is not None:
         return []
-    apart = next((pair for pair in combinations(known, 2) if common_family(pair, registry) is None), None)
+    apart = next((pair for pair in combinations(known, 2) if registry.common_family(pair) is None), None)
     if apart is None:
         return []
     return _incomparable(apart[0].name, apart[1].name, "share no family of the registry", allow_cross_family)
@@ -139,7 +133,7 @@ def _template(
     family: Family | None,
     locals_: Sequence[LocalCheckpoint],
     tokenizers: Sequence[PreTrainedTokenizerBase],
-    options: Options,
+    options: Loading,
 ) -> tuple[str | None, str]:
     """The template and where it comes from: the user's file, the family's, or the first checkpoint's own."""
     if options.chat_template is not None:

@@ -3,17 +3,20 @@
 import hashlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...model_registry.checkpoint_files import LocalCheckpoint
-from ..evaluate import Session
+from ..rendering.groups import Group
 from ..scoring.protocol import ScoringRequest
 from ..scoring.token_trie import count_tokens
-from .plan import CheckpointPlan
-from .runner import Runner, work_units
+from .planner import Planner
+from .runner import CheckpointPlan, Runner, distinct_units
 from .status import status
+from .this_process import ThisProcess
 
 CALIBRATION_SECONDS = 4.0
+SAMPLE_RESPONSES = 4_096
+"""Missing responses that calibration draws from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,48 +61,91 @@ class Rate:
         return (tokens_shared if self.shares_prefixes else tokens_separate) / self.tokens_per_second
 
 
-def run_cost(session: Session, calibrate: bool) -> RunCost:
-    """Plan every checkpoint's pass; with `calibrate`, score a few responses first."""
-    planner = session.planner
-    plans: list[CheckpointPlan] = []
-    unasked = False
-    for group in session.groups:
-        routing = planner.routing_plans(group, session.router)
-        answered = {strong: plan for strong, plan in routing.items() if not plan.missing(planner.store)}
-        unasked = unasked or len(answered) < len(routing)
-        plans += [plan for strong, plan in routing.items() if strong not in answered]
-        plans += planner.plans(group, planner.routes(group, answered)).values()
-    rates: dict[str, Rate] = {}
-    costs = [_cost(plan, session.runner, rates if calibrate else None) for plan in plans]
-    pairs = sum(len(group.pairs) for group in session.groups)
-    return RunCost(tuple(costs), pairs, len(session.question.task.items), unasked, tuple(session.runner.notes))
+@dataclass(slots=True)
+class _Counted:
+    """Distinct responses of a plan, and the tokens of those that the store lacks."""
+
+    responses: int = 0
+    missing: int = 0
+    shared: int = 0
+    separate: int = 0
+    sample: list[ScoringRequest] = field(default_factory=list[ScoringRequest])
 
 
-def _cost(plan: CheckpointPlan, runner: Runner, rates: dict[str, Rate] | None) -> CheckpointCost:
-    """`rates` holds those measured, by architecture, and learns those that it lacks."""
-    shape = hashlib.sha256((plan.local.path / "config.json").read_bytes()).hexdigest()
-    requests, missing = plan.requests(), plan.missing(runner.store)
-    if rates is not None and shape not in rates and missing:
-        with status(f"Calibrating with {plan.local.name}", runner.quiet):
-            rates[shape] = _measured_rate(plan.local, list(missing.values()), runner)
-    units = ([missing[key] for key in unit if key in missing] for unit in work_units(requests, runner.unit_tokens))
-    shared, separate = (sum(tokens) for tokens in zip((0, 0), *map(count_tokens, units), strict=True))
-    seconds = None if rates is None else rates[shape].seconds(shared, separate) if missing else 0.0
-    return CheckpointCost(plan.local.name, len(requests), len(requests) - len(missing), shared, separate, seconds)
+class Costing:
+    """Counts what plans would compute, and with `calibrate` times a few responses of each architecture."""
 
+    def __init__(self, planner: Planner, runner: Runner, calibrate: bool) -> None:
+        self._planner, self._runner, self._calibrate = planner, runner, calibrate
+        self._rates: dict[str, Rate] = {}
+        """By architecture."""
+        self._notes: list[str] = []
 
-def _measured_rate(local: LocalCheckpoint, missing: Sequence[ScoringRequest], runner: Runner) -> Rate:
-    """Score ever larger samples, spread over the missing responses, until one takes long enough to trust."""
-    scorer = runner.open_scorer(local)
-    size = 16
-    while True:
-        sample = missing[:: max(1, len(missing) // size)]
-        started = time.perf_counter()
-        for _ in scorer.score(sample):
-            pass
-        elapsed = time.perf_counter() - started
-        if elapsed >= CALIBRATION_SECONDS or len(sample) == len(missing):
-            runner.take_notes(local, scorer)
-            shared, separate = count_tokens(sample)
-            return Rate((shared if scorer.shares_prefixes else separate) / elapsed, scorer.shares_prefixes)
-        size *= 4
+    def run_cost(self, groups: Sequence[Group], router: Group | None) -> RunCost:
+        """The cost of every checkpoint's pass."""
+        plans: list[CheckpointPlan] = []
+        unasked = False
+        for group in groups:
+            routing = self._planner.routing_plans(group, router)
+            missing = {plan.local.name: plan for plan in routing.values() if self._tokens(plan).missing}
+            unasked = unasked or bool(missing)
+            plans += missing.values()
+            asked = {plan.local.name: plan for plan in routing.values() if plan.local.name not in missing}
+            answers = dict(zip(asked, self._runner.run(list(asked.values())), strict=True)) if asked else {}
+            answered = {s: answers[p.local.name].routing for s, p in routing.items() if p.local.name in answers}
+            plans += self._planner.plans(group, self._planner.routes(group, answered))
+        costs = tuple(self._cost(plan) for plan in plans)
+        pairs = sum(len(group.pairs) for group in groups)
+        return RunCost(costs, pairs, len(self._planner.question.task.items), unasked, tuple(self._notes))
+
+    def _cost(self, plan: CheckpointPlan) -> CheckpointCost:
+        counted = self._tokens(plan)
+        seconds: float | None = None
+        if self._calibrate:
+            rate = self._rate(plan.local, counted.sample) if counted.sample else None
+            seconds = rate.seconds(counted.shared, counted.separate) if rate else 0.0
+        found = counted.responses - counted.missing
+        return CheckpointCost(plan.local.name, counted.responses, found, counted.shared, counted.separate, seconds)
+
+    def _tokens(self, plan: CheckpointPlan) -> _Counted:
+        """Count a plan's distinct responses, and the tokens of those that the store lacks, unit by unit."""
+        counted = _Counted()
+        seen: set[bytes] = set()
+        for part in plan.parts:
+            rendered = self._runner.renderer.render(plan.renderer, part)
+            keys = [None if key in seen else key for key in self._runner.keys(plan.local, rendered)]
+            missing = self._runner.missing(keys)
+            fresh = {key for key in keys if key is not None}
+            for unit in distinct_units(rendered, keys, self._runner.settings.unit_tokens):
+                requests = rendered.requests.take([i for i in unit if keys[i] in missing]).unpacked()
+                shared, separate = count_tokens(requests)
+                counted.shared, counted.separate = counted.shared + shared, counted.separate + separate
+                if len(counted.sample) < SAMPLE_RESPONSES:
+                    counted.sample += requests
+            counted.responses, counted.missing = counted.responses + len(fresh), counted.missing + len(missing)
+            seen |= fresh
+        return counted
+
+    def _rate(self, local: LocalCheckpoint, sample: Sequence[ScoringRequest]) -> Rate:
+        shape = hashlib.sha256((local.path / "config.json").read_bytes()).hexdigest()
+        if shape not in self._rates:
+            with status(f"Calibrating with {local.name}", self._runner.quiet):
+                self._rates[shape] = self._measured(local, sample)
+        return self._rates[shape]
+
+    def _measured(self, local: LocalCheckpoint, missing: Sequence[ScoringRequest]) -> Rate:
+        """Score ever larger samples, spread over the missing responses, until one takes long enough to trust."""
+        scorer = ThisProcess(self._runner.settings).open(local)
+        size = 16
+        while True:
+            sample = missing[:: max(1, len(missing) // size)]
+            started = time.perf_counter()
+            for _ in scorer.score(sample):
+                pass
+            elapsed = time.perf_counter() - started
+            if elapsed >= CALIBRATION_SECONDS or len(sample) == len(missing):
+                self._notes += [f"{local.name}: {note}" for note in scorer.notes]
+                shared, separate = count_tokens(sample)
+                return Rate((shared if scorer.shares_prefixes else separate) / elapsed, scorer.shares_prefixes)
+            size *= 4
+

@@ -1,15 +1,12 @@
-"""Executes a plan, one checkpoint in memory at a time, writing scores to the store as they come."""
+"""Scores what the store lacks, part by part, together with whatever other processes run over the same store."""
 
-import gc
+import hashlib
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import closing, suppress
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
 
 import numpy as np
-import torch
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -24,17 +21,48 @@ from rich.progress import (
 from rich.text import Text
 
 from ...model_registry.checkpoint_files import LocalCheckpoint
-from ..scoring.protocol import Scorer, ScoringRequest
-from .claims import Claims
-from .plan import CheckpointPlan
-from .store import ScoreStore
+from ..rendering.chat import ChatRenderer
+from .answers import Answers
+from .claims import Claim, Claims
+from .parts import Part, PartRenderer, RenderedPart
+from .store import ScorerReport, ScoreStore
+from .work_units import Executor, ScoredUnit, ScorerSettings, WorkUnit, cut_units
 
 CHUNK_SECONDS = 20.0
-"""A killed run loses at most what was scored since the last chunk was written, and the unit in flight."""
+"""A killed run loses at most what was scored since the last chunk was written, and the units in flight."""
 POLL_SECONDS = 1.0
 """How often a run that waits for others looks at what they have scored."""
-UNIT_TOKENS = {"cpu": 8_192, "accelerator": 131_072}
-"""Tokens scored in one go: some passes of the fast scorer, so that little is lost and prefixes are seldom repeated."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckpointPlan:
+    """Everything that one checkpoint is asked."""
+
+    local: LocalCheckpoint
+    renderer: ChatRenderer
+    parts: Sequence[Part]
+
+    @property
+    def size(self) -> int:
+        """Conversations of all parts."""
+        return sum(part.size for part in self.parts)
+
+
+@dataclass(slots=True, eq=False)
+class _Job:
+    """A part whose missing scores this process computes."""
+
+    part: Part
+    rendered: RenderedPart
+    keys: list[bytes | None]
+    claim: Claim
+    waiting: int
+    """Units that are not answered yet."""
+    shown: int = 0
+    """Conversations that the progress bar counts already."""
+    chunk: dict[bytes, tuple[float, int]] = field(default_factory=dict[bytes, tuple[float, int]])
+    """Key → log-probability and scored tokens, not in the store yet."""
+    written: float = field(default_factory=time.monotonic)
 
 
 class _Rate(ProgressColumn):
@@ -42,156 +70,191 @@ class _Rate(ProgressColumn):
         return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")
 
 
-@dataclass
 class Runner:
-    """Scores what the store lacks, together with whatever other processes run over the same store.
+    """Answers plans out of the store, scoring what it lacks.
 
-    `open_scorer` makes a scorer for a checkpoint; it is called only where something is missing.
+    A part is scored by whichever process claims it; parts that others have claimed are looked at again at the end.
     """
 
-    store: ScoreStore
-    open_scorer: Callable[[LocalCheckpoint], Scorer]
-    unit_tokens: int
-    quiet: bool
-    notes: list[str] = field(default_factory=list[str], init=False)
-    """What the scorers had to say, one sentence each."""
-    scored: dict[str, int] = field(default_factory=dict[str, int], init=False)
-    """Responses scored in this run, by checkpoint (none for what the store had)."""
-
-    def run(self, plans: Sequence[CheckpointPlan]) -> None:
-        """Score every missing request of every plan, checkpoint by checkpoint.
-
-        Checkpoints that other processes score are left to them and looked at again at the end.
-        """
-        todo = [plan for plan in plans if plan.missing(self.store)]
-        if not todo:
-            return
-        claims = Claims(self.store.folder)
-        columns = (
+    def __init__(
+        self,
+        store: ScoreStore,
+        renderer: PartRenderer,
+        settings: ScorerSettings,
+        executor: Executor,
+        mean: bool = False,
+        quiet: bool = True,
+    ) -> None:
+        self.store, self.renderer, self.settings, self.executor = store, renderer, settings, executor
+        self.mean, self.quiet = mean, quiet
+        self.scored: dict[str, int] = {}
+        """Responses scored in this run, by checkpoint (none for what the store had)."""
+        self.reports: dict[str, ScorerReport] = {}
+        """What the scorers had to say, in this run or in those that filled the store, by checkpoint."""
+        self._jobs: dict[int, _Job] = {}
+        self._claims = Claims(store.folder)
+        self._progress = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             _Rate(),
             TimeRemainingColumn(),
+            console=Console(stderr=True),
+            disable=quiet,
         )
-        with Progress(*columns, console=Console(stderr=True), disable=self.quiet) as progress:
-            total = self._missing(todo)
-            overall = progress.add_task(f"checkpoints: {len(todo)}", total=total)
-            while todo := [
-                plan
-                for plan, following in zip(todo, [*todo[1:], None], strict=True)
-                if not self._finish(plan, following, claims, progress, overall)
-            ]:
-                owners = sorted({claims.owner(plan.local.weights) for plan in todo})
-                progress.update(overall, description=f"checkpoints: {len(todo)}, scored by {', '.join(owners)}")
-                time.sleep(POLL_SECONDS)
-                if self.store.refresh():
-                    progress.update(overall, completed=total - self._missing(todo))
+        self._bar = TaskID(0)
 
-    def _finish(
-        self,
-        plan: CheckpointPlan,
-        following: CheckpointPlan | None,
-        claims: Claims,
-        progress: Progress,
-        overall: TaskID,
-    ) -> bool:
-        """Score what is missing of a plan unless another process does; returns whether nothing is missing any more."""
-        claim = claims.take(plan.local.weights)
-        if claim is None:
-            return False
-        with closing(claim):
-            self.store.refresh()
-            missing = len(plan.missing(self.store))
-            if missing:
-                bar = progress.add_task(plan.local.name, total=missing)
-                scorer = self.open_scorer(plan.local)
-                if following is not None:
-                    Thread(target=_read_ahead, args=(following.local.path,), daemon=True).start()
-                with closing(self.score(plan, scorer)) as batches:
-                    for done in batches:
-                        progress.advance(bar, done)
-                        progress.advance(overall, done)
-                        if not claim.held():
-                            break
-                self.take_notes(plan.local, scorer)
-                del scorer, batches
-                _free_memory()
-        return not plan.missing(self.store)
+    def run(self, plans: Sequence[CheckpointPlan]) -> list[Answers]:
+        """The answers to each plan. Raises UserError where a checkpoint does not load or the store cannot be written."""
+        criteria, items = self.renderer.criteria, self.renderer.items
+        labels = len(criteria.router.labels) if criteria.router else 0
+        answers = [Answers(len(items), len(items.chars), labels) for _ in plans]
+        todo = {number: list(plan.parts) for number, plan in enumerate(plans)}
+        with self._progress:
+            self._bar = self._progress.add_task("", total=sum(plan.size for plan in plans))
+            done: list[int] = []
+            while len(done) < len(plans):
+                number = min(todo.keys() - set(done), key=lambda n: (self._scored_by_others(plans[n]), n))
+                done.append(number)
+                following = next((plans[n].local.path for n in todo if n not in done), None)
+                self._progress.update(self._bar, description=f"{plans[number].local.name} ({len(done)}/{len(plans)})")
+                todo[number] = self._pass(plans[number], todo[number], answers[number], following)
+            while any(todo.values()):
+                self._wait(plans, todo)
+                for number, parts in todo.items():
+                    todo[number] = self._pass(plans[number], parts, answers[number], None)
+            self._progress.remove_task(self._bar)
+        for plan in plans:
+            self.reports[plan.local.name] = self.store.report(self.settings.keys(plan.local).identity)
+        return answers
 
-    def take_notes(self, local: LocalCheckpoint, scorer: Scorer) -> None:
-        """Keep what a checkpoint's scorer had to say."""
-        self.notes += [f"{local.name}: {note}" for note in scorer.notes]
+    def keys(self, local: LocalCheckpoint, rendered: RenderedPart) -> list[bytes | None]:
+        """The store's key of each conversation; None where the response does not fit."""
+        key_of, requests = self.settings.keys(local), rendered.requests
+        fits = (rendered.lengths > 0).tolist()
+        return [key_of.key(requests.tokens(i), requests.positions(i)) if fits[i] else None for i in range(len(fits))]
 
-    def score(self, plan: CheckpointPlan, scorer: Scorer) -> Generator[int]:
-        """Score and store what the store lacks of a plan; yields how many were scored since the last yield.
+    def _scored_by_others(self, plan: CheckpointPlan) -> int:
+        return sum(name.startswith(plan.local.weights[:32]) for name in self._claims.living())
 
-        The plan is cut into the same units whatever the store already has, and a unit is scored in one go, so that a
-        run that was interrupted and continued gives the same bits as one that was not.
-        """
-        missing = plan.missing(self.store)
-        chunk: dict[bytes, tuple[float, int]] = {}
-        written = time.monotonic()
+    def _wait(self, plans: Sequence[CheckpointPlan], todo: dict[int, list[Part]]) -> None:
+        names = [plans[number].local.name for number, parts in todo.items() if parts]
+        owners = sorted({self._claims.owner(name) for name in self._claims.living()})
+        told = f"{', '.join(names)}, scored by {', '.join(owners)}"
+        self._progress.update(self._bar, description=told)
+        time.sleep(POLL_SECONDS)
+        self.store.refresh()
+
+    def _pass(self, plan: CheckpointPlan, parts: list[Part], answers: Answers, following: Path | None) -> list[Part]:
+        """Answer parts of a plan; returns those that other processes are scoring."""
+        left: list[Part] = []
+        report = ScorerReport()
         try:
-            for unit in work_units(plan.requests(), self.unit_tokens):
-                keys = [key for key in unit if key in missing]
-                values = np.zeros(len(keys))
-                for batch, logprobs in scorer.score([missing[key] for key in keys]) if keys else ():
-                    values[batch] = logprobs
-                    yield len(batch)
-                lengths = [len(missing[key].scored) for key in keys]
-                chunk |= dict(zip(keys, zip(values.tolist(), lengths, strict=True), strict=True))
-                self.scored[plan.local.name] = self.scored.get(plan.local.name, 0) + len(keys)
-                if time.monotonic() - written > CHUNK_SECONDS:
-                    self._write(plan.local, chunk)
-                    chunk, written = {}, time.monotonic()
+            units = self._units(plan, parts, answers, left)
+            for scored in self.executor.score(plan.local, units, report, following):
+                self._take(scored, plan, answers)
         finally:
-            self._write(plan.local, chunk)
+            for job in self._jobs.values():
+                self._write(job, plan.local)
+                job.claim.close()
+            self._jobs.clear()
+            self.store.add_report(self.settings.keys(plan.local).identity, report)
+        return left
 
-    def _write(self, local: LocalCheckpoint, chunk: dict[bytes, tuple[float, int]]) -> None:
-        if chunk:
-            values, lengths = zip(*chunk.values(), strict=True)
-            self.store.append(list(chunk), values, lengths, local.name)
+    def _units(
+        self, plan: CheckpointPlan, parts: Sequence[Part], answers: Answers, left: list[Part]
+    ) -> Iterator[WorkUnit]:
+        """The units of the parts that this process can claim; the others are added to `left`."""
+        for number, part in enumerate(parts):
+            rendered = self.renderer.render(plan.renderer, part)
+            keys = self.keys(plan.local, rendered)
+            job = self._claimed(plan.local, part, rendered, keys)
+            if job == "taken":
+                left.append(part)
+            elif job == "nothing missing":
+                self._collect(part, rendered, keys, answers, shown=0)
+            else:
+                units = list(self._missing_units(number, rendered, keys))
+                job.waiting = len(units)
+                self._jobs[number] = job
+                for unit in units:
+                    if not job.claim.held():
+                        left.append(part)
+                        break
+                    yield unit
 
-    def _missing(self, plans: Sequence[CheckpointPlan]) -> int:
-        return sum(len(plan.missing(self.store)) for plan in plans)
+    def _claimed(
+        self, local: LocalCheckpoint, part: Part, rendered: RenderedPart, keys: list[bytes | None]
+    ) -> "_Job | str":
+        if not self.missing(keys):
+            return "nothing missing"
+        claim = self._claims.take(claim_name(local, keys))
+        if claim is None:
+            return "taken"
+        self.store.refresh()
+        if not self.missing(keys):
+            claim.close()
+            return "nothing missing"
+        return _Job(part, rendered, keys, claim, 0)
+
+    def missing(self, keys: Sequence[bytes | None]) -> set[bytes]:
+        """The distinct keys whose scores the store lacks."""
+        wanted = list(dict.fromkeys(key for key in keys if key is not None))
+        _, found = self.store.lookup(wanted)
+        return {key for key, there in zip(wanted, found, strict=True) if not there}
+
+    def _missing_units(self, part: int, rendered: RenderedPart, keys: Sequence[bytes | None]) -> Iterator[WorkUnit]:
+        missing = self.missing(keys)
+        for unit in distinct_units(rendered, keys, self.settings.unit_tokens):
+            wanted = [i for i in unit if keys[i] in missing]
+            if wanted:
+                yield WorkUnit(part, np.array(wanted), rendered.requests.take(wanted))
+
+    def _take(self, scored: ScoredUnit, plan: CheckpointPlan, answers: Answers) -> None:
+        """Keep a unit's answer; with the last one of a part, give the part's answers and let its claim go."""
+        job = self._jobs[scored.unit.part]
+        for i, value in zip(scored.unit.conversations.tolist(), scored.logprobs.tolist(), strict=True):
+            key = job.keys[i]
+            assert key is not None
+            job.chunk[key] = (value, int(job.rendered.lengths[i]))
+        count = len(scored.logprobs)
+        self.scored[plan.local.name] = self.scored.get(plan.local.name, 0) + count
+        job.shown += count
+        self._progress.advance(self._bar, count)
+        job.waiting -= 1
+        if not job.waiting or time.monotonic() - job.written > CHUNK_SECONDS:
+            self._write(job, plan.local)
+        if not job.waiting:
+            del self._jobs[scored.unit.part]
+            job.claim.close()
+            self._collect(job.part, job.rendered, job.keys, answers, job.shown)
+
+    def _write(self, job: _Job, local: LocalCheckpoint) -> None:
+        if job.chunk:
+            values, lengths = zip(*job.chunk.values(), strict=True)
+            self.store.append(list(job.chunk), values, lengths, local.name)
+        job.chunk, job.written = {}, time.monotonic()
+
+    def _collect(
+        self, part: Part, rendered: RenderedPart, keys: Sequence[bytes | None], answers: Answers, shown: int
+    ) -> None:
+        values, _ = self.store.lookup([key or bytes(16) for key in keys])
+        unscored = np.array([key is None for key in keys])
+        answers.take(part, rendered, np.where(unscored, np.nan, values), self.mean)
+        self._progress.advance(self._bar, part.size - shown)
 
 
-def _read_ahead(folder: Path) -> None:
-    """Bring the next checkpoint's weights from the disk into the system's cache while another one is scored."""
-    for file in folder.glob("*.safetensors"):
-        with suppress(OSError), file.open("rb") as stream:
-            while stream.read(1 << 24):
-                pass
+def distinct_units(rendered: RenderedPart, keys: Sequence[bytes | None], tokens: int) -> Iterator[list[int]]:
+    """The units that a part is cut into: indices of its conversations, each distinct request once."""
+    first: dict[bytes, int] = {}
+    for index, key in enumerate(keys):
+        if key is not None:
+            first.setdefault(key, index)
+    return cut_units(rendered.requests, list(first.values()), tokens)
 
 
-def unit_tokens(device: str) -> int:
-    """Tokens of a unit on a device."""
-    return UNIT_TOKENS["cpu" if device == "cpu" else "accelerator"]
+def claim_name(local: LocalCheckpoint, keys: Sequence[bytes | None]) -> str:
+    """What a part of a checkpoint is claimed by: equal for all processes that ask the same."""
+    digest = hashlib.blake2b(b"".join(key or bytes(16) for key in keys), digest_size=16)
+    return f"{local.weights[:32]}-{digest.hexdigest()}"
 
-
-def work_units(requests: dict[bytes, ScoringRequest], tokens: int) -> Iterator[list[bytes]]:
-    """Cut requests, sorted so that neighbours share prefixes, into runs of about so many tokens."""
-    unit: list[bytes] = []
-    size = 0
-    before: tuple[int, ...] = ()
-    for key in sorted(requests, key=lambda key: (requests[key].token_ids, key)):
-        ids = requests[key].token_ids
-        shared = next(
-            (i for i, (a, b) in enumerate(zip(before, ids, strict=False)) if a != b), min(len(before), len(ids))
-        )
-        if unit and size + len(ids) - shared > tokens:
-            yield unit
-            unit, size, shared = [], 0, 0
-        unit.append(key)
-        size += len(ids) - shared
-        before = ids
-    if unit:
-        yield unit
-
-
-def _free_memory() -> None:
-    """Let the checkpoint just scored go before the next one is loaded."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -1,32 +1,16 @@
-"""Scores all that a run asks, group by group, and hands the log-probabilities back as matrices."""
+"""Scores all that a run asks, group by group, and hands the log-probabilities back."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...tasks.conditioning import conditioning_of_domain
-from ...tasks.criteria import Criteria
-from ...tasks.task import Task
-from ...tasks.variants import IDENTITY, ROUTER, Role, Variant
-from ..rendering.groups import Group, Member
-from ..rewards import ScoreMatrix
-from .plan import BlockRenderer, CheckpointPlan, RenderedBlock, plan_checkpoint, wanted_rows
-from .runner import Runner
-from .store import ScoreStore
-
-Routes = Mapping[str, Sequence[str]]
-"""Route → the conditioning of every item."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """What is asked of every checkpoint."""
-
-    task: Task
-    criteria: Criteria
-    variants: tuple[Variant, ...]
+from ...tasks.conditioning import Conditioning
+from ..rendering.groups import Group
+from ..rewards import Routes, Scores
+from .answers import Answers
+from .planner import Planner
+from .runner import CheckpointPlan, Runner
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,128 +18,67 @@ class GroupScores:
     """What the checkpoints of a group answered."""
 
     group: Group
-    scores: dict[str, dict[str, ScoreMatrix]]
-    """Checkpoint → conditioning → log-probabilities, (items, 2)."""
-    routes: dict[str, Routes]
+    scores: Mapping[str, Mapping[Conditioning, Scores]]
+    """Checkpoint → conditioning → log-probabilities, (R,)."""
+    routes: Mapping[str, Routes]
     """Strong checkpoint → its routes."""
-    counts: dict[str, dict[str, int]]
+    counts: Mapping[str, Mapping[str, int]]
     """Checkpoint → how many items were truncated, unscored, non-finite or have no end-of-turn token."""
-    unrouted: dict[str, int]
+    unrouted: Mapping[str, int]
     """Router → how many items it gave no finite answer for; they keep their prompt."""
 
 
 @dataclass(frozen=True, slots=True)
-class Planner:
-    """Plans what groups of checkpoints are asked, and collects what they answered."""
+class _Routed:
+    """What routers answered for one group."""
 
-    question: Question
-    blocks: BlockRenderer
-    store: ScoreStore
-    dtype: str
-    scorer: str
-    """Kind of the scorer, part of every score's key."""
-    mean: bool
-    """Whether log-probabilities are taken per token."""
+    answers: Mapping[str, Answers]
+    """By the router's name."""
+    routes: Mapping[str, Routes]
+    """By the strong checkpoint's name."""
 
-    def score(self, groups: Sequence[Group], router: Group | None, runner: Runner) -> list[GroupScores]:
-        """Score what the store lacks; `router` holds the one checkpoint that routes, None lets every strong one."""
-        routing, routes, asked = self._route(groups, router, runner)
-        runner.run([plan for plans in asked for plan in plans.values()])
-        return [self._collect(*of_group) for of_group in zip(groups, routing, routes, asked, strict=True)]
 
-    def score_shard(
-        self, groups: Sequence[Group], router: Group | None, runner: Runner, index: int, count: int
-    ) -> list[str]:
-        """Score only each `count`-th checkpoint from the `index`-th on, counted from 1; returns their names.
+def score(groups: Sequence[Group], router: Group | None, planner: Planner, runner: Runner) -> list[GroupScores]:
+    """Answers of every group; the store's where it has them. `router`: see `Planner.routing_plans`."""
+    routed = [_route(group, router, planner, runner) for group in groups]
+    plans = [planner.plans(group, r.routes) for group, r in zip(groups, routed, strict=True)]
+    answers = iter(runner.run([plan for of_group in plans for plan in of_group]))
+    result: list[GroupScores] = []
+    for group, r, of_group in zip(groups, routed, plans, strict=True):
+        by_name = {plan.local.name: next(answers) for plan in of_group}
+        unrouted = {n: int(np.isnan(a.routing).any(axis=1).sum()) for n, a in r.answers.items()}
+        scores = {name: a.scores for name, a in by_name.items()}
+        counts = {name: a.counts for name, a in by_name.items()}
+        result.append(GroupScores(group, scores, r.routes, counts, unrouted))
+    return result
 
-        What a router is asked about is scored whole by every shard, since all the others' questions depend on it.
-        """
-        _, _, asked = self._route(groups, router, runner)
-        plans = [plan for plans in asked for plan in plans.values()][index - 1 :: count]
-        runner.run(plans)
-        return [plan.local.name for plan in plans]
 
-    def _route(
-        self, groups: Sequence[Group], router: Group | None, runner: Runner
-    ) -> tuple[list[dict[str, CheckpointPlan]], list[dict[str, Routes]], list[dict[str, CheckpointPlan]]]:
-        """Score what routers are asked; for each group: that, its routes, and what its checkpoints are then asked."""
-        routing = [self.routing_plans(group, router) for group in groups]
-        runner.run([plan for plans in routing for plan in plans.values()])
-        routes = [self.routes(group, plans) for group, plans in zip(groups, routing, strict=True)]
-        asked = [self.plans(group, by_strong) for group, by_strong in zip(groups, routes, strict=True)]
-        return routing, routes, asked
+def score_shard(
+    groups: Sequence[Group], router: Group | None, planner: Planner, runner: Runner, index: int, count: int
+) -> list[str]:
+    """Score only the `index`-th of `count` runs of parts, counted from 1, into the store; returns its checkpoints.
 
-    def routing_plans(self, group: Group, router: Group | None) -> dict[str, CheckpointPlan]:
-        """Strong checkpoint → the plan of the checkpoint that routes its items; empty where no variant is routed."""
-        if not any(variant.uses_router for variant in self.question.variants):
-            return {}
-        strong = dict.fromkeys(s for s, _ in group.pairs)
-        members = {m.local.name: m for m in group.members}
-        by = {name: router.members[0] if router else members[name] for name in strong}
-        return {name: self._plan(member, [self.blocks.routing(member.renderer)]) for name, member in by.items()}
+    What a router is asked about is scored whole by every shard, since all the others' questions depend on it.
+    """
+    routed = [_route(group, router, planner, runner) for group in groups]
+    plans = [plan for group, r in zip(groups, routed, strict=True) for plan in planner.plans(group, r.routes)]
+    total = sum(len(plan.parts) for plan in plans)
+    first, end = (total * i // count for i in (index - 1, index))
+    mine: list[CheckpointPlan] = []
+    start = 0
+    for plan in plans:
+        parts = plan.parts[max(0, first - start) : max(0, end - start)]
+        if parts:
+            mine.append(CheckpointPlan(plan.local, plan.renderer, parts))
+        start += len(plan.parts)
+    runner.run(mine)
+    return [plan.local.name for plan in mine]
 
-    def plans(self, group: Group, routes: Mapping[str, Routes]) -> dict[str, CheckpointPlan]:
-        """Checkpoint → everything it is asked for the question's variants, routing apart."""
-        plans: dict[str, CheckpointPlan] = {}
-        for member in group.members:
-            wanted: dict[str, NDArray[np.intp]] = {}
-            for strong, weak in group.pairs:
-                sides: tuple[tuple[Role, str], ...] = (("strong", strong), ("weak", weak))
-                roles: list[Role] = [role for role, name in sides if name == member.local.name]
-                rows = wanted_rows(self.question.variants, roles, routes[strong], len(self.question.task.items))
-                for conditioning, items in rows.items():
-                    wanted[conditioning] = np.union1d(wanted.get(conditioning, items), items)
-            blocks = [self.blocks.conditioned(member.renderer, c, rows) for c, rows in wanted.items()]
-            plans[member.local.name] = self._plan(member, blocks)
-        return plans
 
-    def oracle_routes(self) -> dict[str, list[str]]:
-        """The criteria's routes by section, as conditionings of every item."""
-        task = self.question.task
-        sections = [task.section_of(item.subset) for item in task.items]
-        return {
-            route: [conditioning_of_domain(domains.get(section) if section else None) for section in sections]
-            for route, domains in self.question.criteria.routes.items()
-        }
-
-    def routes(self, group: Group, plans: Mapping[str, CheckpointPlan]) -> dict[str, Routes]:
-        """Strong checkpoint → its routes: the criteria's by section, and the router's.
-
-        A router that has not been scored is taken to route by the criteria's first route, so that costs can be planned.
-        """
-        oracle = self.oracle_routes()
-        planned = {ROUTER: next(iter(oracle.values()), [IDENTITY] * len(self.question.task.items))}
-        routed = {strong: {**oracle, ROUTER: self._routed(plan)} for strong, plan in plans.items()}
-        return {strong: routed.get(strong, {**oracle, **planned}) for strong, _ in group.pairs}
-
-    def _routed(self, plan: CheckpointPlan) -> list[str]:
-        """The domain whose label is the likeliest answer, as a conditioning; an unscored item keeps its prompt."""
-        router = self.question.criteria.router
-        domains = list(router.labels.values()) if router else []
-        likelihoods = self._answers(plan)
-        best: list[int] = np.argmax(np.nan_to_num(likelihoods, nan=-np.inf), axis=1).tolist()
-        return [
-            IDENTITY if np.isnan(row).any() else conditioning_of_domain(domains[choice])
-            for choice, row in zip(best, likelihoods, strict=True)
-        ]
-
-    def _answers(self, plan: CheckpointPlan) -> ScoreMatrix:
-        """The router's log-probabilities of its labels, (items, labels)."""
-        return plan.scores(self.store, len(self.question.task.items), mean=False)[ROUTER]
-
-    def _collect(
-        self,
-        group: Group,
-        routing: Mapping[str, CheckpointPlan],
-        routes: dict[str, Routes],
-        plans: Mapping[str, CheckpointPlan],
-    ) -> GroupScores:
-        items = len(self.question.task.items)
-        scores = {name: plan.scores(self.store, items, self.mean) for name, plan in plans.items()}
-        counts = {name: plan.counts(self.store) for name, plan in plans.items()}
-        routers = {plan.local.name: plan for plan in routing.values()}
-        unrouted = {name: int(np.isnan(self._answers(plan)).any(axis=1).sum()) for name, plan in routers.items()}
-        return GroupScores(group, scores, routes, counts, unrouted)
-
-    def _plan(self, member: Member, blocks: Sequence[RenderedBlock]) -> CheckpointPlan:
-        return plan_checkpoint(member.local, blocks, self.dtype, self.scorer)
+def _route(group: Group, router: Group | None, planner: Planner, runner: Runner) -> _Routed:
+    """Score what the routers of a group are asked, each once."""
+    by_strong = planner.routing_plans(group, router)
+    plans = {plan.local.name: plan for plan in by_strong.values()}
+    answers = dict(zip(plans, runner.run(list(plans.values())) if plans else [], strict=True))
+    answered = {strong: answers[plan.local.name].routing for strong, plan in by_strong.items()}
+    return _Routed(answers, planner.routes(group, answered))

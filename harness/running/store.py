@@ -6,6 +6,7 @@ temporary name and renamed, so that a killed run loses at most the chunk in flig
 
 import errno
 import hashlib
+import json
 import os
 import uuid
 from collections.abc import Sequence
@@ -20,12 +21,13 @@ import pyarrow.parquet
 from numpy.typing import NDArray
 
 from ...errors import UserError
-from ..scoring.protocol import ScoringRequest
 
 pq: Any = pyarrow.parquet  # partly untyped
 
 FORMAT = "1"
 _MARKER = "FORMAT"
+_REPORTS = "scorers"
+_NO_POSITION = np.array([-1], dtype="<i4").tobytes()
 _KEY = np.dtype("S16")
 """numpy ignores zero bytes at a string's end, which is no loss where all strings are equally long."""
 SCHEMA = pa.schema(
@@ -38,13 +40,29 @@ class ScoreKeys:
 
     def __init__(self, weights: str, dtype: str, scorer: str) -> None:
         self._checkpoint = hashlib.blake2b("\0".join((FORMAT, weights, dtype, scorer)).encode(), digest_size=16)
+        self.identity = self._checkpoint.hexdigest()
+        """Of checkpoint, precision and scorer: what a scorer's report is filed under."""
 
-    def key(self, request: ScoringRequest) -> bytes:
-        """The key of one request, 16 bytes."""
+    def key(self, token_ids: NDArray[np.int32], scored: NDArray[np.intp]) -> bytes:
+        """The key of one request, 16 bytes, from its tokens and the positions of the scored ones."""
         state = self._checkpoint.copy()
-        state.update(np.asarray(request.token_ids, dtype="<i4").tobytes())
-        state.update(np.asarray([-1, *request.scored], dtype="<i4").tobytes())
+        state.update(token_ids.astype("<i4", copy=False).tobytes())
+        state.update(_NO_POSITION + scored.astype("<i4").tobytes())
         return state.digest()
+
+
+_Run = tuple[NDArray[np.bytes_], NDArray[np.float64]]
+"""Keys in order with their log-probabilities."""
+
+
+@dataclass(slots=True)
+class ScorerReport:
+    """What the scorer of a checkpoint had to say."""
+
+    notes: list[str] = field(default_factory=list[str])
+    """Sentences that whoever reads the results must see, such as a fallback."""
+    trial: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Figures of how the scorer was checked against a plain pass."""
 
 
 @dataclass
@@ -58,9 +76,8 @@ class ScoreStore:
     damaged: list[str] = field(default_factory=list[str], init=False)
     """Chunks that were set aside in `damaged/` because their bytes do not match their name."""
     _seen: set[str] = field(default_factory=set[str], init=False)
-    _table: pa.Table = field(default_factory=SCHEMA.empty_table, init=False)
-    _sorted: tuple[NDArray[np.bytes_], NDArray[np.float64]] | None = field(default=None, init=False)
-    """Keys in order with their log-probabilities; None where the table has changed since."""
+    _runs: list[_Run] = field(default_factory=list[_Run], init=False)
+    """From old to new, each at least twice as long as the next: adding n scores one by one costs n log² n."""
 
     def __post_init__(self) -> None:
         marker = self.folder / _MARKER
@@ -76,7 +93,7 @@ class ScoreStore:
         self.refresh()
 
     def __len__(self) -> int:
-        return self._table.num_rows
+        return sum(len(keys) for keys, _ in self._runs)
 
     def refresh(self) -> bool:
         """Read the chunks that were added since, by this process or another; returns whether there were any."""
@@ -101,27 +118,53 @@ class ScoreStore:
 
     def lookup(self, keys: Sequence[bytes]) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         """The keys' log-probabilities and whether the store has them (NaN where it has not)."""
-        known, logprobs = self._index()
         wanted = np.array(keys, dtype=_KEY)
-        places = np.searchsorted(known, wanted)
-        found = places < len(known)
-        found[found] = known[places[found]] == wanted[found]
-        values = np.full(len(keys), np.nan)
-        values[found] = logprobs[places[found]]
+        values, found = np.full(len(keys), np.nan), np.zeros(len(keys), dtype=bool)
+        for known, logprobs in self._runs:
+            left = np.flatnonzero(~found)
+            places = np.minimum(np.searchsorted(known, wanted[left]), len(known) - 1)
+            here = known[places] == wanted[left]
+            values[left[here]] = logprobs[places[here]]
+            found[left[here]] = True
         return values, found
 
-    def _index(self) -> tuple[NDArray[np.bytes_], NDArray[np.float64]]:
-        if self._sorted is None:
-            column: Any = self._table["key"].combine_chunks()
-            buffer = column.buffers()[1] or b""
-            keys: NDArray[np.bytes_] = np.frombuffer(buffer, _KEY, len(column), _KEY.itemsize * column.offset)
-            order = np.argsort(keys, kind="stable")  # of scores that two processes wrote, the first one counts
-            self._sorted = keys[order], self._table["logprob"].to_numpy()[order]
-        return self._sorted
-
     def _extend(self, *tables: pa.Table) -> None:
-        self._table = pa.concat_tables([self._table, *tables])
-        self._sorted = None
+        """Add scores to what `lookup` finds; of two scores of one key the first one counts."""
+        table = pa.concat_tables(tables)
+        if not table.num_rows:
+            return
+        column: Any = table["key"].combine_chunks()
+        buffer = column.buffers()[1] or b""
+        keys: NDArray[np.bytes_] = np.frombuffer(buffer, _KEY, len(column), _KEY.itemsize * column.offset)
+        self._runs.append((keys, table["logprob"].to_numpy()))
+        while len(self._runs) > 1 and len(self._runs[-2][0]) < 2 * len(self._runs[-1][0]):
+            last, before = self._runs.pop(), self._runs.pop()
+            self._runs.append((np.concatenate([before[0], last[0]]), np.concatenate([before[1], last[1]])))
+        keys, logprobs = self._runs[-1]
+        order = np.argsort(keys, kind="stable")
+        self._runs[-1] = keys[order], logprobs[order]
+
+    def report(self, identity: str) -> ScorerReport:
+        """What the scorer of the checkpoint's scores had to say when it computed them."""
+        try:
+            data: Any = json.loads((self.folder / _REPORTS / f"{identity}.json").read_text(encoding="utf-8"))
+            return ScorerReport([str(note) for note in data["notes"]], dict(data["trial"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            return ScorerReport()
+
+    def add_report(self, identity: str, report: ScorerReport) -> None:
+        """Keep what a scorer had to say with its scores, for runs that find them here."""
+        before = self.report(identity)
+        notes = list(dict.fromkeys([*before.notes, *report.notes]))
+        if notes == before.notes and not report.trial:
+            return
+        text = json.dumps({"notes": notes, "trial": report.trial or before.trial})
+        path = self.folder / _REPORTS / f"{identity}.json"
+        try:
+            path.parent.mkdir(exist_ok=True)
+            _write_atomically(path, text.encode())
+        except OSError as error:
+            raise _unwritable(self.folder, error) from error
 
     def append(self, keys: Sequence[bytes], logprobs: Sequence[float], tokens: Sequence[int], checkpoint: str) -> None:
         """Write one chunk of scores and make them part of what `lookup` finds.
@@ -190,11 +233,15 @@ def write_chunk(folder: Path, table: pa.Table) -> Path:
     try:
         _write_atomically(chunk, content)
     except OSError as error:
-        raise UserError(
-            f"Scores cannot be written to {folder} ({error.strerror}); free space there or pass another "
-            "--store and run the same command again, which keeps every score written so far."
-        ) from error
+        raise _unwritable(folder, error) from error
     return chunk
+
+
+def _unwritable(folder: Path, error: OSError) -> UserError:
+    return UserError(
+        f"Scores cannot be written to {folder} ({error.strerror}); free space there or pass another "
+        "--store and run the same command again, which keeps every score written so far."
+    )
 
 
 def _digest(content: bytes) -> str:

@@ -1,0 +1,60 @@
+"""Everything that a run needs, opened and checked before the first forward pass."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..model_registry.checkpoint_files import find_checkpoint
+from ..model_registry.registry import Registry
+from .comparisons import Comparison
+from .options import Options, default_store
+from .question import Question
+from .rendering.groups import Group, open_group
+from .running.parts import PartRenderer
+from .running.planner import Planner
+from .running.runner import Runner
+from .running.store import ScoreStore
+from .running.this_process import ThisProcess
+from .running.work_units import ScorerSettings
+from .scoring.loading import LoadOptions, load_options
+from .scoring.opening import scorer_opener
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A run that can start."""
+
+    registry: Registry
+    question: Question
+    groups: tuple[Group, ...]
+    router: Group | None
+    planner: Planner
+    runner: Runner
+    load: LoadOptions
+
+    def notes(self) -> list[str]:
+        """What a reader must know about scorers and store, once the run is done."""
+        notes = [f"{name}: {note}" for name, report in self.runner.reports.items() for note in report.notes]
+        damaged = self.runner.store.damaged
+        if damaged:
+            notes.append(
+                f"{len(damaged)} damaged chunks of the score store were set aside and their scores computed again."
+            )
+        return notes
+
+
+def open_session(
+    question: Question, comparisons: Sequence[Comparison], registry: Registry, options: Options
+) -> Session:
+    """Check and open all that a run needs; no model is loaded yet. Raises UserError."""
+    load = load_options(options.device, options.dtype, options.trust_remote_code, options.allow_pickle)
+    groups = tuple(open_group(c.checkpoints, c.pairs, c.family, registry, options, load) for c in comparisons)
+    router: Group | None = None
+    if options.router is not None and any(variant.uses_router for variant in question.variants):
+        checkpoint = find_checkpoint(options.router, registry)
+        router = open_group([checkpoint], [], registry.common_family([checkpoint]), registry, options, load)
+    kind, _ = scorer_opener(options.scorer, load, options.batch_tokens, options.max_length)
+    settings = ScorerSettings(options.scorer, kind, load, options.batch_tokens, options.max_length)
+    renderer = PartRenderer(question.task.items, question.criteria, options.seed, options.quiet)
+    store = ScoreStore(options.store or default_store())
+    runner = Runner(store, renderer, settings, ThisProcess(settings), options.mean, options.quiet)
+    return Session(registry, question, groups, router, Planner(question, renderer), runner, load)
