@@ -1,37 +1,50 @@
-"""Intervals at 95% and p-values from resamples, along the first axis of arrays of any further shape."""
+"""Intervals and p-values: of shares, of resamples, of values with one unit left out; at 95% unless said otherwise."""
 
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy.special import ndtr, stdtrit
+from scipy.special import ndtr, ndtri, stdtrit
 
-Floats = NDArray[np.float64]
+from .arrays import Floats
+
 TAILS: Final = (0.025, 0.975)
+Z: Final = float(ndtri(TAILS[1]))
 LEAST_UNITS: Final = 5
 """With fewer units to leave out, a jackknife says next to nothing."""
 
 
-def percentile_interval(resampled: Floats) -> tuple[Floats, Floats]:
-    """The central 95% of `resampled` (R, ...), undefined (NaN) resamples left out: two arrays (...)."""
-    return _quantile(resampled, TAILS[0]), _quantile(resampled, TAILS[1])
+def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
+    """Wilson's score interval for a share of n items (Wilson 1927); NaN for n = 0, held to shares within [0, 1]."""
+    if n == 0:
+        return float("nan"), float("nan")
+    z, share = float(ndtri((1 + level) / 2)), min(max(share, 0.0), 1.0)
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
-def jackknife_interval(value: Floats, left_out: Floats, freedom: int) -> tuple[Floats, Floats]:
+def percentile_interval(resampled: Floats, axis: int = 0) -> tuple[Floats, Floats]:
+    """The central 95% of `resampled` along an axis, undefined (NaN) resamples left out; NaN where all are."""
+    ordered = np.sort(np.moveaxis(resampled, axis, -1), axis=-1)
+    return _quantile(ordered, TAILS[0]), _quantile(ordered, TAILS[1])
+
+
+def jackknife_interval(value: Floats, left_out: Floats, freedom: float) -> tuple[Floats, Floats]:
     """value ± t · jackknife standard error: two arrays shaped like `value` (...).
 
-    `left_out` (n, ...) are the values with one unit left out, `freedom` the degrees of freedom of Student's t.
+    `left_out` (n, ...) are the values with one unit left out, `freedom` the degrees of freedom of Student's t
+    (infinite: the normal distribution).
     NaN where the value or one of those is undefined, and with fewer than LEAST_UNITS units.
     """
     n = len(left_out)
     if n < LEAST_UNITS or freedom < 1:
         return np.full_like(value, np.nan), np.full_like(value, np.nan)
     error = np.sqrt((n - 1) / n * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
-    half = float(stdtrit(freedom, TAILS[1])) * error
+    half = (Z if np.isinf(freedom) else float(stdtrit(freedom, TAILS[1]))) * error
     return value - half, value + half
 
 
-def fisher_interval(value: Floats, left_out: Floats, freedom: int) -> tuple[Floats, Floats]:
+def fisher_interval(value: Floats, left_out: Floats, freedom: float) -> tuple[Floats, Floats]:
     """A jackknife interval of correlations, made on Fisher's scale z = artanh r."""
     low, high = jackknife_interval(_fisher(value), _fisher(left_out), freedom)
     return np.tanh(low), np.tanh(high)
@@ -63,12 +76,11 @@ def _fisher(r: Floats) -> Floats:
     return np.arctanh(np.clip(r, -0.9999, 0.9999))
 
 
-def _quantile(values: Floats, probability: float) -> Floats:
-    """Linear quantile along the first axis of the values that are not NaN."""
-    ordered = np.sort(values, axis=0)
-    last = (~np.isnan(ordered)).sum(axis=0) - 1
+def _quantile(ordered: Floats, probability: float) -> Floats:
+    """Linear quantile along the last axis, sorted, of the values that are not NaN."""
+    last = (~np.isnan(ordered)).sum(axis=-1) - 1
     position = probability * np.maximum(last, 0)
     low = np.floor(position).astype(np.intp)
     high = np.minimum(low + 1, np.maximum(last, 0))
-    at_low, at_high = (np.take_along_axis(ordered, i[None], axis=0)[0] for i in (low, high))
+    at_low, at_high = (np.take_along_axis(ordered, i[..., None], axis=-1)[..., 0] for i in (low, high))
     return at_low + (position - low) * (at_high - at_low)

@@ -1,30 +1,90 @@
-"""Bootstrap over items: how often each item is drawn, clusters kept whole, strata kept at their size."""
+"""Bootstrap over items: clusters drawn whole, strata kept at their size, drawn anew wherever it is needed.
 
-from collections.abc import Hashable, Sequence
+Nothing here holds items × resamples: each pass draws the same resamples from the seed, some at a time, and keeps
+only sums by subset.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
+
+from .arrays import Codes, Floats, chunks
+from .scopes import Scopes
+
+DRAWS_AT_ONCE: Final = 2**20
+BYTES_AT_ONCE: Final = 2**27
+"""Of the sums of resampled credits: bounds the rows that are resampled at once."""
 
 
-def resample_weights(
-    clusters: ArrayLike, strata: ArrayLike, resamples: int, rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Multiplicities of items in a stratified cluster bootstrap, shape (resamples, items).
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """A stratified cluster bootstrap of n items.
 
-    `clusters` and `strata` hold one label an item. A cluster is drawn whole. Its stratum is the set of
-    strata that its items cover (a problem asked in six subsets forms a stratum with the other problems
-    asked in those six), and clusters are drawn with replacement within their stratum, as many as it has.
-    A stratum of one cluster is therefore the same in every resample.
+    A cluster's stratum is the set of subsets that its items cover (a problem asked in six subsets forms a stratum with
+    the other problems asked in those six). Clusters are drawn with replacement within their stratum, as many as it
+    has; a stratum of one cluster is therefore the same in every resample.
     """
-    cluster, stratum = _codes(clusters), _codes(strata)
-    weights = np.empty((resamples, len(cluster)), dtype=np.float32)
-    for members in clusters_by_stratum(cluster, stratum):
-        local = np.full(cluster.max() + 1, -1)
-        local[members] = np.arange(len(members))
-        items = np.flatnonzero(local[cluster] >= 0)
-        draws = draw_counts(len(members), resamples, rng)
-        weights[:, items] = draws[:, local[cluster[items]]]
-    return weights
+
+    clusters: Codes
+    """(n,) items with one number are drawn together."""
+    strata: tuple[Codes, ...]
+    """The clusters of each stratum, in order of their first item."""
+    resamples: int
+    seed: int
+
+    @classmethod
+    def of(cls, clusters: Codes, subsets: Codes, resamples: int, seed: int) -> "Bootstrap":
+        """The bootstrap of items with these clusters and subsets (n,)."""
+        covered: dict[int, set[int]] = {}
+        for cluster, subset in zip(clusters.tolist(), subsets.tolist(), strict=True):
+            covered.setdefault(cluster, set()).add(subset)
+        groups: dict[frozenset[int], list[int]] = {}
+        for cluster, found in covered.items():
+            groups.setdefault(frozenset(found), []).append(cluster)
+        strata = tuple(np.array(members, dtype=np.intp) for members in groups.values())
+        return cls(clusters, strata, resamples, seed)
+
+    def generator(self) -> np.random.Generator:
+        """The generator that a pass over all resamples draws from; after the pass it is free for further draws."""
+        return np.random.default_rng(self.seed)
+
+    def accuracies(self, credits: Floats, scopes: Scopes, rng: np.random.Generator) -> dict[str, Floats]:
+        """Accuracy (rows, resamples) of each section that has items, and overall, of credits (rows, n).
+
+        Draws from `rng` what a whole pass draws; take no more rows than `rows_at_once` says.
+        """
+        return scopes.folded(*self._sums(credits, scopes, rng))
+
+    def rows_at_once(self, scopes: Scopes) -> int:
+        """How many rows can be resampled at once."""
+        numbers = 3 * len(scopes.names) + 4 * (len(scopes.present()) + 1)
+        return max(1, BYTES_AT_ONCE // (8 * numbers * max(self.resamples, 1)))
+
+    def _sums(self, credits: Floats, scopes: Scopes, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Sums of drawn credits and numbers of drawn scored items by subset: (subsets, rows, resamples) each."""
+        scored = ~np.isnan(credits)
+        if (scored == scored[:1]).all():
+            scored = scored[:1]
+        values, rows = np.where(scored, credits, 0.0), len(credits)
+        exact = len(self.clusters) < 2**22 and not np.any((2 * values) % 1)  # sums of halves are whole in float32
+        kind = np.float32 if exact else np.float64
+        sums = np.zeros((len(scopes.names), rows + len(scored), self.resamples), dtype=kind)
+        stratum = np.empty(int(self.clusters.max(initial=-1)) + 1, dtype=np.intp)
+        place = np.empty_like(stratum)
+        for number, members in enumerate(self.strata):
+            stratum[members], place[members] = number, np.arange(len(members))
+        for number, members in enumerate(self.strata):
+            items = np.flatnonzero(stratum[self.clusters] == number)
+            items = items[np.argsort(place[self.clusters[items]], kind="stable")]
+            covered = np.unique(scopes.subsets[items])
+            each = [_by_cluster(values, scored, items[scopes.subsets[items] == k], self.clusters) for k in covered]
+            stacked = np.stack(each).astype(kind)
+            for drawn, counts in _draws(len(members), self.resamples, rng):
+                sums[covered, :, drawn] += stacked @ counts.astype(kind).T
+        return sums[:, :rows], sums[:, rows:]
 
 
 def draw_counts(size: int, resamples: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -34,19 +94,13 @@ def draw_counts(size: int, resamples: int, rng: np.random.Generator) -> NDArray[
     return np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size)
 
 
-def clusters_by_stratum(cluster: NDArray[np.intp], stratum: NDArray[np.intp]) -> list[NDArray[np.intp]]:
-    """The clusters (codes) of each stratum, a cluster's stratum being the set of codes that it covers."""
-    covered: dict[int, set[int]] = {}
-    for c, s in zip(cluster.tolist(), stratum.tolist(), strict=True):
-        covered.setdefault(c, set()).add(s)
-    groups: dict[frozenset[int], list[int]] = {}
-    for c in sorted(covered):
-        groups.setdefault(frozenset(covered[c]), []).append(c)
-    return [np.asarray(members, dtype=np.intp) for members in groups.values()]
+def _draws(size: int, resamples: int, rng: np.random.Generator) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+    """`draw_counts` some resamples at a time: which, and their counts. The draws are those of one call."""
+    for drawn in chunks(resamples, DRAWS_AT_ONCE // size):
+        yield drawn, draw_counts(size, drawn.stop - drawn.start, rng)
 
 
-def _codes(labels: ArrayLike) -> NDArray[np.intp]:
-    """Labels as the codes 0, 1, ... in order of first appearance."""
-    values: Sequence[Hashable] = np.asarray(labels).tolist()
-    seen: dict[Hashable, int] = {}
-    return np.asarray([seen.setdefault(v, len(seen)) for v in values], dtype=np.intp)
+def _by_cluster(values: Floats, scored: NDArray[np.bool_], items: Codes, clusters: Codes) -> Floats:
+    """Sums over each cluster of items that are sorted by cluster, of values and of scored: (both rows, clusters)."""
+    first = np.flatnonzero(np.append(True, clusters[items][1:] != clusters[items][:-1]))
+    return np.concatenate([np.add.reduceat(part[:, items], first, axis=1, dtype=float) for part in (values, scored)])

@@ -1,143 +1,156 @@
-"""Tables of reward accuracy and of paired comparisons: labels over the arrays of `metrics`."""
+"""Tables of reward accuracy and of paired comparisons: labels over arrays."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from ...tasks.preference import PreferenceItem
-from ...tasks.task import Section
-from ..statistics.metrics import Floats, Scopes, credit, intervals, sign_flip_test, wilson
-from ..statistics.resampling import resample_weights
+from ..statistics.arrays import Floats, Mask, chunks
+from ..statistics.credits import best_chance, credit
+from ..statistics.intervals import percentile_interval, wilson
+from ..statistics.sign_flips import sign_flip_test
+from .sample import Credits, Label, Sample
 
-ACCURACY_COLUMNS = ["strong", "weak", "variant", "scope", "name", "n", "ties", "accuracy", "ci_low", "ci_high", "note"]
+ACCURACY_COLUMNS = [
+    *("strong", "weak", "variant", "scope", "name"),
+    *("n", "ties", "accuracy", "chance", "ci_low", "ci_high", "note"),
+]
 COMPARISON_COLUMNS = [
     *("strong_a", "weak_a", "variant_a", "strong_b", "weak_b", "variant_b"),
     *("n", "difference", "ci_low", "ci_high", "p_value"),
 ]
-
-Label = tuple[str, str, str]
-"""Strong checkpoint, weak checkpoint (empty where the variant uses none), variant."""
+Row = list[object]
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The items of a task as arrays, and the resamples that all of a run's intervals share."""
+def accuracy_table(labels: Sequence[Label], rewards: Floats, sample: Sample) -> pd.DataFrame:
+    """Accuracy of every row of rewards (rows, R) in every subset, section, overall, by level and by length.
 
-    subsets: NDArray[np.str_]
-    sections: tuple[Section, ...]
-    clusters: NDArray[np.str_]
-    """Items that share a problem share a label; they are drawn together."""
-    length_difference: NDArray[np.int64]
-    """Characters of the chosen response minus those of the rejected one."""
-    multiplicity: NDArray[np.float32]
-    """(resamples, items): how often a resample draws each item."""
-
-    @property
-    def scopes(self) -> Scopes:
-        """How credits add up to sections and overall."""
-        return Scopes(self.subsets, self.sections)
-
-
-def draw_sample(
-    items: Sequence[PreferenceItem], sections: tuple[Section, ...], resamples: int, rng: np.random.Generator
-) -> Sample:
-    """Arrays of the items, and bootstrap multiplicities stratified by subset and clustered by problem."""
-    subsets = np.array([item.subset for item in items])
-    clusters = np.array([f"problem {item.problem}" if item.problem else f"item {item.id}" for item in items])
-    difference = np.array([len(item.chosen) - len(item.rejected) for item in items])
-    multiplicity = resample_weights(clusters, subsets, resamples, rng)
-    return Sample(subsets, sections, clusters, difference, multiplicity)
-
-
-def accuracy_table(labels: Sequence[Label], margins: Floats, sample: Sample) -> pd.DataFrame:
-    """Accuracy of every row of margins (rows, items) in every subset, section, overall and by length.
-
-    Subset and length intervals are Wilson's; those of sections and overall are percentiles of the item bootstrap.
+    Subset and length intervals are Wilson's; those of sections, overall and levels are percentiles of the item
+    bootstrap. `chance` is the same mean of what the items' rules give a random order. Two more rewards, with empty
+    names, are the numbers of characters.
     """
-    credits = credit(margins)
-    rows = _subset_rows(labels, credits, sample)
-    rows += _scope_rows(labels, credits, sample)
-    rows += _length_rows(labels, credits, sample)
-    longer = credit(sample.length_difference.astype(float))
-    for name, baseline in (("longer response", longer), ("shorter response", 1 - longer)):
-        label = [("", "", name)]
-        rows += _subset_rows(label, baseline[None], sample) + _scope_rows(label, baseline[None], sample)
+    rows = _reward_rows(labels, rewards, sample, by_length=True)
+    names = ("longer response", "shorter response")
+    lengths = np.stack([1.0 * sample.chars, -1.0 * sample.chars])
+    baselines = _reward_rows([("", "", name) for name in names], lengths, sample, by_length=False)
+    rows += [row for name in names for row in baselines if row[2] == name]
     return pd.DataFrame(rows, columns=pd.Index(ACCURACY_COLUMNS))
 
 
 def comparison_table(
-    labels: Sequence[Label],
-    margins: Floats,
-    pairs: Sequence[tuple[int, int]],
-    sample: Sample,
-    rng: np.random.Generator,
+    labels: Sequence[Label], rewards: Floats, pairs: Sequence[tuple[int, int]], sample: Sample
 ) -> pd.DataFrame:
-    """Paired comparisons of rows a and b of the margins on the items that both scored, overall accuracy."""
-    credits = credit(margins)
-    rows: list[list[object]] = []
-    for a, b in pairs:
-        both = ~np.isnan(credits[a]) & ~np.isnan(credits[b])
-        paired = np.where(both, credits[[a, b]], np.nan)
-        resampled = sample.scopes.accuracies(paired, sample.multiplicity)["overall"]
-        low, high = intervals(resampled[0] - resampled[1])
-        weights = sample.scopes.item_weights(both)["overall"]
-        contribution = np.nan_to_num(paired[0] - paired[1]) * weights
-        difference, p_value = sign_flip_test(contribution, sample.clusters, len(sample.multiplicity), rng)
-        if not both.any():
-            difference = p_value = float("nan")
-        rows.append([*labels[a], *labels[b], int(both.sum()), difference, float(low), float(high), p_value])
+    """Paired comparisons of rows a and b of the rewards on the items that both scored, overall accuracy.
+
+    The signs are drawn after the resamples, from the same generator.
+    """
+    rows: list[Row] = []
+    signs: np.random.Generator | None = None
+    bootstrap, scopes = sample.bootstrap, sample.scopes
+    for some in chunks(len(pairs), bootstrap.rows_at_once(scopes) // 2):
+        a, b = (sample.credits(rewards, [pair[side] for pair in pairs[some]]) for side in (0, 1))
+        both = ~np.isnan(a) & ~np.isnan(b)
+        rng = bootstrap.generator()
+        paired = np.where(np.concatenate([both, both]), np.concatenate([a, b]), np.nan)
+        resampled = bootstrap.accuracies(paired, scopes, rng)["overall"]
+        low, high = percentile_interval(resampled[: len(a)] - resampled[len(a) :], axis=1)
+        signs = signs or rng
+        for k, pair in enumerate(pairs[some]):
+            contribution = np.where(both[k], a[k] - b[k], 0.0) * scopes.item_weights(both[k])
+            difference, p_value = sign_flip_test(contribution, sample.clusters, bootstrap.resamples, signs)
+            if not both[k].any():
+                difference = p_value = float("nan")
+            numbers = (difference, float(low[k]), float(high[k]), p_value)
+            rows.append([*labels[pair[0]], *labels[pair[1]], int(both[k].sum()), *numbers])
     return pd.DataFrame(rows, columns=pd.Index(COMPARISON_COLUMNS))
 
 
-def _subset_rows(labels: Sequence[Label], credits: Floats, sample: Sample) -> list[list[object]]:
+def _reward_rows(labels: Sequence[Label], rewards: Floats, sample: Sample, *, by_length: bool) -> list[Row]:
+    """The rows of all scopes: subsets reward by reward, then each wider scope, then lengths reward by reward."""
+    subset: list[Row] = []
+    wider: dict[tuple[str, str], list[Row]] = {}
+    length: list[Row] = []
+    chance, difference = sample.chance(), sample.length_difference
+    right_chance = best_chance(sample.responses)
+    for some in chunks(len(labels), sample.bootstrap.rows_at_once(sample.scopes)):
+        found = sample.with_ties(rewards[some])
+        subset += _subset_rows(labels[some], found, chance, sample)
+        scopes = list(_scope_rows(labels[some], found, chance, sample))
+        for level in sample.levels:
+            of_level = sample.with_ties(rewards[some], level)
+            scopes += _scope_rows(labels[some], of_level, sample.chance(level), sample, level)
+        for row in scopes:
+            wider.setdefault((str(row[3]), str(row[4])), []).append(row)
+        if by_length:
+            right = credit(sample.margins(rewards[some]))
+            for k, label in enumerate(labels[some]):
+                length += _length_rows(label, found.value[k], right[k], (chance, right_chance), difference)
+    return [*subset, *(row for rows in wider.values() for row in rows), *length]
+
+
+def _subset_rows(labels: Sequence[Label], found: Credits, chance: Floats, sample: Sample) -> list[Row]:
+    members = [np.flatnonzero(sample.scopes.subsets == k) for k in range(len(sample.scopes.names))]
     return [
-        _wilson_row(label, "subset", str(subset), row[sample.subsets == subset])
-        for label, row in zip(labels, credits, strict=True)
-        for subset in dict.fromkeys(sample.subsets.tolist())
+        _wilson_row(
+            label, "subset", name, found.value[k, items], chance[items], found.tied[k, items], found.lost[k, items]
+        )
+        for k, label in enumerate(labels)
+        for name, items in zip(sample.scopes.names, members, strict=True)
     ]
 
 
-def _scope_rows(labels: Sequence[Label], credits: Floats, sample: Sample) -> list[list[object]]:
-    scopes = sample.scopes
-    observed = scopes.accuracies(credits)
-    resampled = scopes.accuracies(credits, sample.multiplicity)
-    rows: list[list[object]] = []
-    for name, values in observed.items():
-        low, high = intervals(resampled[name])
-        scope = "overall" if name == "overall" else "section"
-        inside = scopes.items_of(name)
-        for i, label in enumerate(labels):
-            row = credits[i, inside]
-            n, ties = int((~np.isnan(row)).sum()), int((row == 0.5).sum())
-            note = _note(scopes.missing_subsets(name), len(row) - n, agree=bool(low[i] == high[i]) and ties < n)
-            rows.append([*label, scope, name, n, ties, float(values[i]), float(low[i]), float(high[i]), note])
-    return rows
+def _scope_rows(
+    labels: Sequence[Label], found: Credits, chance: Floats, sample: Sample, level: str | None = None
+) -> Iterator[Row]:
+    """Rows of the sections and overall, or of a level, which is an overall accuracy."""
+    scopes, scored = sample.scopes, ~np.isnan(found.value)
+    observed, lost = scopes.accuracies(found.value), scopes.accuracies(found.lost)
+    by_chance = scopes.accuracies(np.where(scored, chance, np.nan))
+    resampled = sample.bootstrap.accuracies(found.value, scopes, sample.bootstrap.generator())
+    for name in observed if level is None else ["overall"]:
+        low, high = percentile_interval(resampled[name], axis=1)
+        labelled = ("level", level) if level else ("overall" if name == "overall" else "section", name)
+        inside, missing = scopes.items_of(name), scopes.missing_subsets(name)
+        n, ties = scored[:, inside].sum(axis=1), found.tied[:, inside].sum(axis=1)
+        for k, label in enumerate(labels):
+            agree = bool(low[k] == high[k]) and ties[k] < n[k]
+            counts = int(n[k]), int(ties[k])
+            note = _note(missing, int(inside.sum()) - counts[0], agree, _official(label, counts, lost[name][k]))
+            numbers = (observed[name][k], by_chance[name][k], low[k], high[k])
+            yield [*label, *labelled, *counts, *map(float, numbers), note]
 
 
-def _length_rows(labels: Sequence[Label], credits: Floats, sample: Sample) -> list[list[object]]:
-    longer, shorter = sample.length_difference > 0, sample.length_difference < 0
-    rows: list[list[object]] = []
-    for label, row in zip(labels, credits, strict=True):
-        rows.append(_wilson_row(label, "length", "chosen longer", row[longer]))
-        rows.append(_wilson_row(label, "length", "chosen shorter", row[shorter]))
-        preferred = np.concatenate([row[longer], 1 - row[shorter]])
-        rows.append(_wilson_row(label, "length", "prefers longer", preferred))
-    return rows
+def _length_rows(
+    label: Label, credits: Floats, right: Floats, chances: tuple[Floats, Floats], difference: Floats
+) -> Iterator[Row]:
+    """Accuracy where the acceptable responses are longer, where shorter, and how often the longer kind is preferred:
+    that is a matter of the margin's sign, `right`, with a chance of its own."""
+    longer, shorter = difference > 0, difference < 0
+    for name, inside in (("chosen longer", longer), ("chosen shorter", shorter)):
+        yield _wilson_row(label, "length", name, credits[inside], chances[0][inside], right[inside] == 0.5)
+    preferred, by_chance = (np.concatenate([each[longer], 1 - each[shorter]]) for each in (right, chances[1]))
+    yield _wilson_row(label, "length", "prefers longer", preferred, by_chance, preferred == 0.5)
 
 
-def _wilson_row(label: Label, scope: str, name: str, row: Floats) -> list[object]:
-    scored = row[~np.isnan(row)]
-    accuracy = float(scored.mean()) if len(scored) else float("nan")
-    low, high = wilson(accuracy, len(scored))
-    ties = int((scored == 0.5).sum())
-    return [*label, scope, name, len(scored), ties, accuracy, low, high, _note([], len(row) - len(scored))]
+def _wilson_row(
+    label: Label, scope: str, name: str, credits: Floats, chance: Floats, tied: Mask, lost: Floats | None = None
+) -> Row:
+    scored = ~np.isnan(credits)
+    n, ties = int(scored.sum()), int(tied.sum())
+    accuracy, by_chance = (float(each[scored].mean()) if n else float("nan") for each in (credits, chance))
+    official = _official(label, (n, ties), lost[scored].mean()) if lost is not None and n else ""
+    numbers = (accuracy, by_chance, *wilson(accuracy, n))
+    return [*label, scope, name, n, ties, *numbers, _note([], len(credits) - n, False, official)]
 
 
-def _note(missing: Sequence[str], unscored: int, agree: bool = False) -> str:
+def _official(label: Label, counts: tuple[int, int], lost: float) -> str:
+    """What many a benchmark prints instead, where that is another number; not of baselines, nor of ties alone."""
+    n, ties = counts
+    return f"{100 * lost:.1f}% if a tie is lost" if label[0] and 0 < ties < n else ""
+
+
+def _note(missing: Sequence[str], unscored: int, agree: bool, official: str) -> str:
     parts = [f"without the subset{'s' * (len(missing) > 1)} {', '.join(missing)}"] if missing else []
     parts += [f"{unscored} items unscored"] if unscored else []
     parts += ["all items of each subset agree, so resampling them shows no uncertainty"] if agree else []
-    return "; ".join(parts)
+    return "; ".join([*parts, *([official] if official else [])])
