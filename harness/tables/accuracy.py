@@ -12,7 +12,10 @@ from ...tasks.task import Section
 from ..statistics.metrics import Floats, Scopes, credit, intervals, sign_flip_test, wilson
 from ..statistics.resampling import resample_weights
 
-ACCURACY_COLUMNS = ["strong", "weak", "variant", "scope", "name", "n", "ties", "accuracy", "ci_low", "ci_high", "note"]
+ACCURACY_COLUMNS = [
+    *("strong", "weak", "variant", "scope", "name", "n", "ties"),
+    *("accuracy", "chance", "ci_low", "ci_high", "note"),
+]
 COMPARISON_COLUMNS = [
     *("strong_a", "weak_a", "variant_a", "strong_b", "weak_b", "variant_b"),
     *("n", "difference", "ci_low", "ci_high", "p_value"),
@@ -113,7 +116,7 @@ def _scope_rows(labels: Sequence[Label], credits: Floats, sample: Sample) -> lis
             row = credits[i, inside]
             n, ties = int((~np.isnan(row)).sum()), int((row == 0.5).sum())
             note = _note(scopes.missing_subsets(name), len(row) - n, agree=bool(low[i] == high[i]) and ties < n)
-            rows.append([*label, scope, name, n, ties, float(values[i]), float(low[i]), float(high[i]), note])
+            rows.append([*label, scope, name, n, ties, float(values[i]), 0.5, float(low[i]), float(high[i]), note])
     return rows
 
 
@@ -133,7 +136,7 @@ def _wilson_row(label: Label, scope: str, name: str, row: Floats) -> list[object
     accuracy = float(scored.mean()) if len(scored) else float("nan")
     low, high = wilson(accuracy, len(scored))
     ties = int((scored == 0.5).sum())
-    return [*label, scope, name, len(scored), ties, accuracy, low, high, _note([], len(row) - len(scored))]
+    return [*label, scope, name, len(scored), ties, accuracy, 0.5, low, high, _note([], len(row) - len(scored))]
 
 
 def _note(missing: Sequence[str], unscored: int, agree: bool = False) -> str:
