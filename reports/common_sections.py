@@ -6,8 +6,9 @@ from pydantic import JsonValue
 
 from .document import Block, Bullets, Cell, Paragraph, Section, Table, section
 from .formatting import MISSING, count, p_value, plain, plural, points
-from .run_format.run_files import Run
-from .run_format.run_records import CheckpointInfo, ComparisonRow, ConfidenceRow, LengthRow
+from .run_format.reading import Run
+from .run_format.run_info import CheckpointInfo
+from .run_format.tables import ComparisonRow, ConfidenceRow, LengthRow
 from .scores import SCOPE_TITLES, Line, Reward, Scope, Scores, reward_of, score_table
 
 LENGTH_SCOPES: tuple[Scope, ...] = tuple(scope for scope in SCOPE_TITLES if scope[0] == "length")

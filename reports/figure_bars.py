@@ -12,7 +12,7 @@ from .colours import OKABE_ITO
 from .escaping import shortened
 from .figure_style import GREY, look, new_figure
 from .pair_figures import sizes
-from .run_format.run_records import AccuracyRow, ChainRow
+from .run_format.tables import AccuracyRow, ChainRow
 from .scores import Line, Scores
 
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from .escaping import shortened
 from .figure_style import GREY, look, new_figure
-from .run_format.run_records import CalibrationRow, SelectionRow
+from .run_format.tables import CalibrationRow, SelectionRow
 from .scores import Reward
 
 COLUMNS = 6

@@ -18,8 +18,8 @@ from .figure_scatter import draw_scatter
 from .figure_style import in_style, save_figure
 from .pair_figures import families, list_heatmaps, list_scatters, measured_pair, members, short_labels, sizes
 from .pair_report import pair_lines
-from .run_format.run_files import Run
-from .run_format.run_records import RewardRow
+from .run_format.reading import Run
+from .run_format.tables import RewardRow
 from .scores import Reward, Scores, collect_scores, ranked, reward_of
 
 CURVES = 6

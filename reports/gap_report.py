@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from .document import Block, Cell, Paragraph, Picture, Section, Table, section
 from .formatting import MISSING, count, p_value, percent_interval, plain, points, signed
 from .pair_figures import analysed_variant, measured_pair
-from .run_format.run_files import Run
-from .run_format.run_records import AccuracyRow, ChainRow, EffectRow, FixedRow, GapStatistic
+from .run_format.reading import Run
+from .run_format.tables import AccuracyRow, ChainRow, EffectRow, FixedRow, GapStatistic
 from .scores import collect_scores
 
 Key = tuple[str, str, str, str]

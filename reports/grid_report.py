@@ -16,8 +16,8 @@ from .document import Block, Bullets, Cell, Document, Paragraph, Picture, Sectio
 from .formatting import MISSING, count, p_value, percent_interval, plural, points, signed
 from .gap_report import gap_sections
 from .methods import methods_section
-from .run_format.run_files import Run
-from .run_format.run_records import RecommendationRow
+from .run_format.reading import Run
+from .run_format.tables import RecommendationRow
 from .scores import Line, Reward, Scores, collect_scores, ranked, reward_of, score_table, subset_groups
 
 RANKED_OPEN = 15

@@ -13,8 +13,8 @@ from markupsafe import Markup
 from .document import Document, Picture
 from .escaping import one_line
 from .html_figures import html_heatmaps, html_scatters
-from .run_format.run_files import Run
-from .run_format.run_records import AccuracyRow
+from .run_format.reading import Run
+from .run_format.tables import AccuracyRow
 from .scores import Scores, collect_scores, ranked
 
 

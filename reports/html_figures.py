@@ -7,8 +7,8 @@ from math import ceil, floor, log10
 from .colours import OKABE_ITO, ink_on, ramp_colour
 from .formatting import count, percent, percent_interval, signed
 from .pair_figures import Heatmap, Point, Scatter, families, list_heatmaps, list_scatters, members, short_labels
-from .run_format.run_files import Run
-from .run_format.run_records import AccuracyRow
+from .run_format.reading import Run
+from .run_format.tables import AccuracyRow
 from .scores import Reward, Scores, reward_of
 
 Gaps = Mapping[Reward, Mapping[str, float | None]]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from .document import Document, Picture
 from .grid_report import grid_document
 from .pair_report import pair_document
-from .run_format.run_files import Run
+from .run_format.reading import Run
 
 
 def leaderboard(run: Run, pictures: Sequence[Picture]) -> Document:

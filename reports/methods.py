@@ -3,8 +3,8 @@
 from .common_sections import described
 from .document import Block, Paragraph, Section
 from .formatting import count, joined, plural
-from .run_format.run_files import Run
-from .run_format.run_records import RunInfo
+from .run_format.reading import Run
+from .run_format.run_info import RunInfo
 
 GAP_CAVEAT = (
     "The pairs of a grid share checkpoints, a pair's mirror image has one minus its accuracy, and a checkpoint "

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from .escaping import shortened
 from .formatting import count
-from .run_format.run_files import Run
-from .run_format.run_records import AccuracyRow, SaturationRow
+from .run_format.reading import Run
+from .run_format.tables import AccuracyRow, SaturationRow
 from .scores import Scores
 
 LABEL_LENGTH = 24

@@ -15,7 +15,7 @@ from .document import Block, Cell, Document, Footnotes, Paragraph, Picture, Sect
 from .formatting import plural
 from .methods import methods_section
 from .published import PublishedRow, load_table1
-from .run_format.run_files import Run
+from .run_format.reading import Run
 from .scores import Line, Reward, Scores, collect_scores, score_table, subset_groups
 
 

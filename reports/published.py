@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from .document import Cell, Document, Paragraph, Section, Table
 from .formatting import plural
 from .markdown import render_markdown
-from .run_format.run_records import CheckpointInfo
+from .run_format.run_info import CheckpointInfo
 
 ScoreConflict = tuple[str, str, Sequence[tuple[float, str, bool]]]
 """Checkpoint, benchmark, and for each printed score: per cent, source, whether it is the one used."""

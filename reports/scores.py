@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from .document import Cell, Footnotes, Table
 from .formatting import count, percent_interval
 from .published import PublishedRow
-from .run_format.run_files import Run
-from .run_format.run_records import AccuracyRow, RewardRow
+from .run_format.reading import Run
+from .run_format.tables import AccuracyRow, RecommendationRow, RewardRow
 
 Reward = tuple[str, str, str]
 """Strong, weak (empty for a reward of one model) and variant."""
@@ -30,7 +30,7 @@ COLUMNS_A_TABLE = 8
 """More subsets than this go into a further table: a wider one does not fit a page."""
 
 
-def reward_of(row: RewardRow) -> Reward:
+def reward_of(row: RewardRow | RecommendationRow) -> Reward:
     """The reward that a row belongs to."""
     return row.strong, row.weak, row.variant
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from .document import Document, Table
 from .leaderboard import leaderboard
 from .markdown import render_markdown
-from .run_format.run_files import read_run
+from .run_format.reading import read_run
 
 MAIN_SECTIONS = ("Accuracy", "Leaderboard")
 """The table of a pair run and of a grid run."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from ..errors import UserError
 from .leaderboard import leaderboard
 from .markdown import render_markdown
-from .run_format.run_files import read_run
+from .run_format.reading import read_run
 
 
 def write_reports(run_dir: Path) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ...model_registry.registry import Registry
-from ...reports.run_format.results import RUN_FORMAT
+from ...reports.run_format.run_info import RUN_FORMAT
 from ...tasks.catalog import missing_subsets
 from ...tasks.preference import content_hash
 from ...tasks.variants import ROUTER
@@ -90,7 +90,10 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
             "source": task.source,
             "content_hash": content_hash(task.items),
             "items": len(task.items),
+            "responses": 2 * len(task.items),
+            "rule": "the chosen response gets the higher reward; a tie counts one half",
             "sections": {section.name: dict(section.counts) for section in task.sections},
+            "levels": [],
             "missing_subsets": missing_subsets(task),
         },
         "criteria": str(facts.options.criteria or task.criteria),
@@ -105,6 +108,7 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
         "counts": {**counts, "ties": ties},
         "responses_scored": dict(facts.responses_scored),
         "score_source": {"only": facts.options.score_source, "preference": list(facts.registry.score_preference)},
+        "trials": [],
         "notes": [*facts.notes, *_notes(facts, counts)],
     }
 
@@ -125,8 +129,9 @@ def items_table(question: Question, scored: Sequence[GroupScores]) -> pd.DataFra
                 next(iter(routes[0].values()), None) if question.criteria.routes else None, task.items
             ),
             "domain_routed": _domains(routed.pop() if len(routed) == 1 else None, task.items),
-            "chosen_chars": [len(item.chosen) for item in task.items],
-            "rejected_chars": [len(item.rejected) for item in task.items],
+            "responses": [2] * len(task.items),
+            "acceptable_chars": [float(len(item.chosen)) for item in task.items],
+            "other_chars": [float(len(item.rejected)) for item in task.items],
         }
     )
 
@@ -143,7 +148,7 @@ def pairs_table(accuracy: pd.DataFrame, facts: RunFacts) -> pd.DataFrame:
         value = {name: of_checkpoint.get(benchmark, np.nan) for name, of_checkpoint in scores.items()}
         table[f"gap_{benchmark}"] = table["strong"].map(value) - table["weak"].map(value)
     table["n"] = overall["n"]
-    for column in ("accuracy", "ci_low", "ci_high"):
+    for column in ("accuracy", "chance", "ci_low", "ci_high"):
         table[column] = overall[column] * 100
     return table.reset_index(drop=True)
 

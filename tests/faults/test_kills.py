@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from cdr_eval.harness.running.store import ScoreStore
-from cdr_eval.reports.run_format.run_files import read_run
+from cdr_eval.reports.run_format.reading import read_run
 
 from tests.faults.rounds import KILLED, Rounds, different, rows, scores
 

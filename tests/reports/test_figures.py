@@ -12,7 +12,7 @@ from cdr_eval.reports.figure_scatter import draw_scatter
 from cdr_eval.reports.figure_style import in_style
 from cdr_eval.reports.figures import draw_figures
 from cdr_eval.reports.pair_figures import families, list_heatmaps, list_scatters, members, short_labels
-from cdr_eval.reports.run_format.run_files import Run, read_run
+from cdr_eval.reports.run_format.reading import Run, read_run
 from cdr_eval.reports.scores import collect_scores
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -15,7 +15,7 @@ import pytest
 from cdr_eval.reports.document import Picture
 from cdr_eval.reports.leaderboard import leaderboard
 from cdr_eval.reports.markdown import render_markdown
-from cdr_eval.reports.run_format.run_files import read_run
+from cdr_eval.reports.run_format.reading import read_run
 
 GOLDEN = Path(__file__).parent / "golden"
 PICTURES = (

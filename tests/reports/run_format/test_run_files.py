@@ -10,7 +10,7 @@ import pytest
 from cdr_eval.errors import UserError
 from cdr_eval.reports.leaderboard import leaderboard
 from cdr_eval.reports.markdown import render_markdown
-from cdr_eval.reports.run_format.run_files import read_run
+from cdr_eval.reports.run_format.reading import read_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 

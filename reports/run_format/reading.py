@@ -2,22 +2,23 @@
 
 import csv
 import io
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from pydantic import JsonValue, ValidationError
 from pydantic_core import from_json
 
 from ...errors import UserError
 from .checksums import check_sums
-from .run_records import (
-    FORMAT,
+from .columns import GAP_PREFIX, Record
+from .run_info import RUN_FORMAT, CheckpointInfo, RunInfo
+from .tables import (
+    TABLES,
     AccuracyRow,
     CalibrationRow,
     ChainRow,
-    CheckpointInfo,
     ComparisonRow,
     ConfidenceRow,
     EffectRow,
@@ -26,14 +27,10 @@ from .run_records import (
     LengthRow,
     PairRow,
     RecommendationRow,
-    Record,
-    RunInfo,
     SaturationRow,
     SelectionRow,
+    TableFormat,
 )
-
-R = TypeVar("R", bound=Record)
-GAP_PREFIX = "gap_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +53,10 @@ class Run:
     confidence: tuple[ConfidenceRow, ...]
     length: tuple[LengthRow, ...]
 
+    def table(self, stem: str) -> tuple[Record, ...]:
+        """The rows of a CSV table."""
+        return getattr(self, stem)
+
     def checkpoint(self, name: str) -> CheckpointInfo:
         """The checkpoint called `name`; read_run has made sure that there is one."""
         return next(c for c in self.info.checkpoints if c.name == name)
@@ -71,24 +72,12 @@ def read_run(path: Path) -> Run:
         raise UserError(f"{path} is not a folder: pass the folder that `cdr-eval pair` or `cdr-eval grid` wrote.")
     check_sums(path)
     info = _read_info(path / "run.json")
-    grid = info.kind == "grid"
-    run = Run(
-        path=path,
-        info=info,
-        accuracy=_read_table(path / "accuracy.csv", AccuracyRow, required=True),
-        comparisons=_read_table(path / "comparisons.csv", ComparisonRow),
-        pairs=_read_table(path / "pairs.csv", PairRow, required=grid, shape=_collect_gaps),
-        gap_analysis=_read_table(path / "gap_analysis.csv", GapStatistic),
-        gap_fixed=_read_table(path / "gap_fixed.csv", FixedRow),
-        effects=_read_table(path / "effects.csv", EffectRow),
-        chain=_read_table(path / "chain.csv", ChainRow),
-        saturation=_read_table(path / "saturation.csv", SaturationRow),
-        recommendation=_read_table(path / "recommendation.csv", RecommendationRow),
-        selection=_read_table(path / "selection.csv", SelectionRow),
-        calibration=_read_table(path / "calibration.csv", CalibrationRow),
-        confidence=_read_table(path / "confidence.csv", ConfidenceRow),
-        length=_read_table(path / "length.csv", LengthRow),
-    )
+    tables: dict[str, Any] = {
+        stem: _read_table(path, table, required=info.kind in table.required)
+        for stem, table in TABLES.items()
+        if table.suffix == "csv"
+    }
+    run = Run(path=path, info=info, **tables)
     _check_names(run)
     return run
 
@@ -117,11 +106,7 @@ def _read_info(path: Path) -> RunInfo:
         raise _damaged(path, f"not JSON: {error}") from error
     if not isinstance(data, dict):
         raise _damaged(path, "it holds no JSON object")
-    if data.get("format") != FORMAT:
-        raise UserError(
-            f"{path} has format {str(data.get('format'))[:40]!r}, this version reads format {FORMAT}: "
-            "use the cdr-eval version that wrote the run, or run it again."
-        )
+    _check_format(path, data.get("format"))
     try:
         info = RunInfo.model_validate(data)
     except ValidationError as error:
@@ -132,14 +117,24 @@ def _read_info(path: Path) -> RunInfo:
     return info
 
 
+def _check_format(path: Path, found: JsonValue) -> None:
+    if found == RUN_FORMAT:
+        return
+    if isinstance(found, int) and found < RUN_FORMAT:
+        raise UserError(
+            f"{path} has format {found} of an earlier version: run the same `cdr-eval` command again, which takes "
+            "every score from the store."
+        )
+    raise UserError(
+        f"{path} has format {str(found)[:40]!r}, this version reads format {RUN_FORMAT}: use the cdr-eval version "
+        "that wrote the run, or run the same command again."
+    )
+
+
 def _first_problem(error: ValidationError) -> str:
     problem = error.errors(include_url=False)[0]
     where = ".".join(str(part)[:40] for part in problem["loc"])
     return f"{where}: {problem['msg']}" if where else problem["msg"]
-
-
-def _same(row: dict[str, str]) -> dict[str, object]:
-    return dict(row)
 
 
 def _collect_gaps(row: dict[str, str]) -> dict[str, object]:
@@ -148,18 +143,13 @@ def _collect_gaps(row: dict[str, str]) -> dict[str, object]:
     return {**row, "gaps": gaps}
 
 
-def _read_table(
-    path: Path,
-    record: type[R],
-    *,
-    required: bool = False,
-    shape: Callable[[dict[str, str]], dict[str, object]] = _same,
-) -> tuple[R, ...]:
+def _read_table(folder: Path, table: TableFormat, *, required: bool) -> tuple[Record, ...]:
+    path = folder / table.file
     if not required and not path.exists():
         return ()
     text = _read_text(path)
     try:
-        return tuple(record.model_validate(shape(row)) for row in _rows(path, text))
+        return tuple(table.record.model_validate(_collect_gaps(row)) for row in _rows(path, text))
     except ValidationError as error:
         raise _damaged(path, _first_problem(error)) from error
     except csv.Error as error:
@@ -182,20 +172,12 @@ def _rows(path: Path, text: str) -> Iterator[dict[str, str]]:
 def _check_names(run: Run) -> None:
     """Every checkpoint that a table names stands in run.json, and no accuracy is given twice."""
     known = {c.name for c in run.info.checkpoints} | {""}
-    tables: Sequence[tuple[str, Iterator[str]]] = (
-        ("run.json", (n for p in run.info.pairs for n in (p.strong, p.weak))),
-        ("accuracy.csv", (n for r in run.accuracy for n in (r.strong, r.weak))),
-        ("comparisons.csv", (n for r in run.comparisons for n in (r.strong_a, r.weak_a, r.strong_b, r.weak_b))),
-        ("pairs.csv", (n for r in run.pairs for n in (r.strong, r.weak))),
-        ("gap_fixed.csv", (r.checkpoint for r in run.gap_fixed)),
-        ("effects.csv", (r.checkpoint for r in run.effects)),
-        ("chain.csv", (n for r in run.chain for n in (r.checkpoint, r.reference, r.weak))),
-        ("recommendation.csv", (n for r in run.recommendation for n in (r.strong, r.weak))),
-        ("selection.csv", (n for r in run.selection for n in (r.strong, r.weak))),
-        ("calibration.csv", (n for r in run.calibration for n in (r.strong, r.weak))),
-        ("confidence.csv", (n for r in run.confidence for n in (r.strong, r.weak))),
-        ("length.csv", (n for r in run.length for n in (r.strong, r.weak))),
-    )
+    in_pairs = (name for pair in run.info.pairs for name in (pair.strong, pair.weak))
+    tables: list[tuple[str, Iterable[str]]] = [("run.json", in_pairs)]
+    for stem, table in TABLES.items():
+        columns = [column.name for column in table.columns if column.unit.checkpoint]
+        rows = run.table(stem) if table.suffix == "csv" else ()
+        tables.append((table.file, {getattr(row, column) for row in rows for column in columns}))
     for file, names in tables:
         stranger = next((name for name in names if name not in known), None)
         if stranger is not None:

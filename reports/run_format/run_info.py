@@ -1,0 +1,100 @@
+"""run.json: what was asked, of whom, and how it went."""
+
+from typing import Final, Literal
+
+from pydantic import Field, JsonValue
+
+from .columns import Count, Float, Record
+
+RUN_FORMAT: Final = 2
+"""The run-directory format that this version writes and reads."""
+
+
+class UsedScore(Record):
+    """A benchmark score that the registry holds for a checkpoint, per cent."""
+
+    benchmark: str = Field(description="the benchmark")
+    value: Float = Field(description="the score")
+    source: str = Field("", description="where it was printed or measured")
+    ci_low: Float = Field(None, description="lower end of the 95% interval, where the source gives one")
+    ci_high: Float = Field(None, description="upper end of the 95% interval")
+
+
+class CheckpointInfo(Record):
+    """One model of the run."""
+
+    name: str = Field(description="its name in the registry, or of its folder or hub id")
+    label: str = Field(description="short name for figures")
+    model: str = Field(description="hub id or path")
+    revision: str | None = Field(None, description="commit, tag or branch on the hub")
+    family: str | None = Field(None, description="family whose template it was scored under")
+    stage: str | None = Field(None, description="`base`, `sft` or `preference`")
+    objective: str | None = Field(None, description="preference objective")
+    trained_from: str | None = Field(None, description="checkpoint that training started from")
+    parameters: int | None = Field(None, description="how many")
+    weights: str | None = Field(None, description="SHA-256 of its weights")
+    dtype: str | None = Field(None, description="type in which it was run")
+    scores: tuple[UsedScore, ...] = Field((), description="every benchmark score of the registry")
+    scores_used: dict[str, Float] = Field(
+        default_factory=dict[str, Float], description="benchmark to the score that gaps were formed from"
+    )
+
+
+class TaskInfo(Record):
+    """What the checkpoints were asked."""
+
+    name: str = Field(description="the task")
+    source: str = Field(description="where its items came from")
+    content_hash: str = Field(description="SHA-256 of its items")
+    items: Count = Field(description="how many items")
+    responses: Count = Field(description="how many responses of all items together")
+    rule: str = Field(description="what gives an item its credit, as a clause")
+    sections: dict[str, dict[str, float]] = Field(description="section to its subsets and their weights; may be empty")
+    levels: tuple[str, ...] = Field(description="levels of difficulty that accuracies are also given for; may be empty")
+    missing_subsets: tuple[str, ...] = Field(description="subsets of its sections that have no item")
+
+
+class PairInfo(Record):
+    """An ordered pair of checkpoints."""
+
+    strong: str = Field(description="strong checkpoint")
+    weak: str = Field(description="weak checkpoint")
+    family: str | None = Field(None, description="family that the pair was formed in")
+
+
+class Counts(Record):
+    """What went another way than planned: checkpoint to number of items."""
+
+    truncated: dict[str, Count] = Field(description="prompts cut from their left")
+    unscored: dict[str, Count] = Field(description="items with a response that does not fit")
+    non_finite: dict[str, Count] = Field(description="items with a log-probability that is not finite")
+    no_end_of_turn: dict[str, Count] = Field(description="items without an end-of-turn token after a response")
+    ties: Count = Field(description="margins of exactly zero over all rewards (a number, not by checkpoint)")
+
+
+class RunInfo(Record):
+    """The run."""
+
+    format: Literal[2] = Field(description="number of the run-directory format")
+    kind: Literal["pair", "grid"] = Field(description="which command wrote it")
+    command: str = Field(description="the command line")
+    versions: dict[str, JsonValue] = Field(description="library to version")
+    created: str = Field(description="when, UTC")
+    seconds: float = Field(description="how long, seconds")
+    seed: int = Field(description="of demonstrations, resamples and permutations")
+    resamples: Count = Field(description="bootstrap resamples of items")
+    mean_per_token: bool = Field(description="whether log-probabilities are means per token instead of sums")
+    task: TaskInfo = Field(description="what was asked")
+    criteria: str = Field(description="the criteria file")
+    scoring: dict[str, JsonValue] = Field(description="scorer, device and dtype")
+    family: dict[str, JsonValue] = Field(description="names of the families and where their chat template came from")
+    checkpoints: tuple[CheckpointInfo, ...] = Field(description="the models")
+    pairs: tuple[PairInfo, ...] = Field(description="the ordered pairs")
+    variants: tuple[str, ...] = Field(description="reward variants, in order")
+    counts: Counts = Field(description="what went another way than planned")
+    responses_scored: dict[str, JsonValue] = Field(description="checkpoint to responses that this run scored anew")
+    score_source: dict[str, JsonValue] = Field(description="the one source of benchmark scores, or their preference")
+    trials: tuple[dict[str, JsonValue], ...] = Field(
+        description="how each checkpoint's scorer was checked, one record with figures each; may be empty"
+    )
+    notes: tuple[str, ...] = Field(description="what a reader must know first")
