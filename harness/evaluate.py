@@ -83,7 +83,8 @@ def evaluate(
     question = ask(task, variants, comparisons, registry, options)
     from .running.scoring_run import score
     from .session import open_session
-    from .tables.run_tables import RunFacts, run_result
+    from .tables.run_record import RunFacts
+    from .tables.run_result import run_result
 
     session = open_session(question, comparisons, registry, options)
     scored = score(session.groups, session.router, session.planner, session.runner)
@@ -124,7 +125,7 @@ def score_shard(
 def reward_rows(scored: "Sequence[GroupScores]", question: Question) -> "tuple[list[Label], NDArray[np.float64]]":
     """Labels and rewards (rows, R) of every pair and variant; a variant of one checkpoint comes once for each."""
     owners = question.task.items.owners
-    found: "dict[Label, NDArray[np.float64]]" = {}
+    found: dict[Label, NDArray[np.float64]] = {}
     for group in scored:
         for strong, weak in group.group.pairs:
             for variant in question.variants:

@@ -1,4 +1,4 @@
-"""How a run is done, by trade: how checkpoints are loaded and scored, what is asked of them, what is made of the answers."""
+"""How a run is done, by trade: loading and scoring checkpoints, what is asked of them, what is made of the answers."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -82,7 +82,10 @@ class Items(Sequence[Item]):
             yield from self.chunk(number)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, (Items, tuple)) and len(self) == len(other) and all(map(eq, self, other))
+        if not isinstance(other, (Items, tuple)):
+            return NotImplemented
+        others: Sequence[object] = other
+        return len(self) == len(others) and all(map(eq, self, others))
 
     __hash__ = None  # type: ignore[assignment]
 

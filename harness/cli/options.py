@@ -1,7 +1,9 @@
-"""Click options that several commands share."""
+"""Click options that several commands share, handed on as typed settings."""
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +13,25 @@ from ..options import Options
 
 Command = TypeVar("Command", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a command that scores was told, but for which checkpoints."""
+
+    task: str | None
+    registry: tuple[Path, ...]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where results go and how they are printed."""
+
+    out: Path | None
+    shard: tuple[int, int] | None
+    quiet: bool
+    as_json: bool
 
 
 def _go_offline(_ctx: click.Context, _param: click.Parameter, offline: bool) -> None:
@@ -107,25 +128,37 @@ def debug_option(command: Command) -> Command:
     return click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an error.")(command)
 
 
-def run_options(command: Command) -> Command:
-    """What a run asks and how it is done; `options_of` reads them back."""
-    for option in reversed((*_QUESTION, *_RUN)):
-        command = option(command)
-    return debug_option(command)
+def run_options(command: Callable[..., object]) -> Callable[..., object]:
+    """What a run asks and how it is done, as the argument `run`."""
+
+    @wraps(command)
+    def with_run(*, task: str | None, registry: tuple[Path, ...], **values: Any) -> object:
+        names = {f.name for f in fields(Options)} & values.keys()
+        quiet = bool(values.get("as_json")) or bool(getattr(values.get("output"), "quiet", False))
+        given = {name: values.pop(name) for name in names}
+        return command(run=Run(task, registry, Options(**given, quiet=quiet)), **values)
+
+    return debug_option(_decorated(with_run, (*_QUESTION, *_RUN)))
 
 
-def output_options(command: Command) -> Command:
-    """Where results go and how they are printed."""
-    for option in reversed(_OUTPUT):
+def output_options(command: Callable[..., object]) -> Callable[..., object]:
+    """Where results go and how they are printed, as the argument `output`; stands above `run_options`."""
+
+    @wraps(command)
+    def with_output(
+        *, out: Path | None, shard: tuple[int, int] | None, quiet: bool, as_json: bool, **values: Any
+    ) -> object:
+        return command(output=Output(out, shard, quiet or as_json, as_json), **values)
+
+    return _decorated(with_output, _OUTPUT)
+
+
+def _decorated(
+    command: Callable[..., object], options: tuple[Callable[[Callable[..., object]], Callable[..., object]], ...]
+) -> Callable[..., object]:
+    for option in reversed(options):
         command = option(command)
     return command
-
-
-def options_of(settings: dict[str, Any], *, quiet: bool) -> Options:
-    """The `Options` of a command's settings; the settings that are not the run's are left out."""
-    values: dict[str, Any] = {name: settings[name] for name in Options.__dataclass_fields__ if name in settings}
-    values["quiet"] = quiet
-    return Options(**values)
 
 
 def split(names: str | None) -> tuple[str, ...]:

@@ -148,4 +148,3 @@ class Costing:
                 shared, separate = count_tokens(sample)
                 return Rate((shared if scorer.shares_prefixes else separate) / elapsed, scorer.shares_prefixes)
             size *= 4
-

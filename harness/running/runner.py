@@ -105,7 +105,10 @@ class Runner:
         self._bar = TaskID(0)
 
     def run(self, plans: Sequence[CheckpointPlan]) -> list[Answers]:
-        """The answers to each plan. Raises UserError where a checkpoint does not load or the store cannot be written."""
+        """The answers to each plan.
+
+        Raises UserError where a checkpoint does not load or the store cannot be written.
+        """
         criteria, items = self.renderer.criteria, self.renderer.items
         labels = len(criteria.router.labels) if criteria.router else 0
         answers = [Answers(len(items), len(items.chars), labels) for _ in plans]
@@ -168,34 +171,24 @@ class Runner:
         for number, part in enumerate(parts):
             rendered = self.renderer.render(plan.renderer, part)
             keys = self.keys(plan.local, rendered)
-            job = self._claimed(plan.local, part, rendered, keys)
-            if job == "taken":
-                left.append(part)
-            elif job == "nothing missing":
+            claim = self._claims.take(claim_name(plan.local, keys)) if self.missing(keys) else None
+            if claim is not None:
+                self.store.refresh()
+            if not self.missing(keys):
+                if claim is not None:
+                    claim.close()
                 self._collect(part, rendered, keys, answers, shown=0)
-            else:
-                units = list(self._missing_units(number, rendered, keys))
-                job.waiting = len(units)
-                self._jobs[number] = job
-                for unit in units:
-                    if not job.claim.held():
-                        left.append(part)
-                        break
-                    yield unit
-
-    def _claimed(
-        self, local: LocalCheckpoint, part: Part, rendered: RenderedPart, keys: list[bytes | None]
-    ) -> "_Job | str":
-        if not self.missing(keys):
-            return "nothing missing"
-        claim = self._claims.take(claim_name(local, keys))
-        if claim is None:
-            return "taken"
-        self.store.refresh()
-        if not self.missing(keys):
-            claim.close()
-            return "nothing missing"
-        return _Job(part, rendered, keys, claim, 0)
+                continue
+            if claim is None:
+                left.append(part)
+                continue
+            units = list(self._missing_units(number, rendered, keys))
+            self._jobs[number] = _Job(part, rendered, keys, claim, len(units))
+            for unit in units:
+                if not claim.held():
+                    left.append(part)
+                    break
+                yield unit
 
     def missing(self, keys: Sequence[bytes | None]) -> set[bytes]:
         """The distinct keys whose scores the store lacks."""
@@ -257,4 +250,3 @@ def claim_name(local: LocalCheckpoint, keys: Sequence[bytes | None]) -> str:
     """What a part of a checkpoint is claimed by: equal for all processes that ask the same."""
     digest = hashlib.blake2b(b"".join(key or bytes(16) for key in keys), digest_size=16)
     return f"{local.weights[:32]}-{digest.hexdigest()}"
-

@@ -202,12 +202,12 @@ def margins(rewards: Floats, responses: Responses) -> Floats:
     return _largest(rewards, r.acceptable, r) - _largest(rewards, r.others, r)
 
 
-def length_differences(chars: Codes, responses: Responses) -> Floats:
-    """Mean characters of the acceptable responses less those of the others, (n,), of chars (R,)."""
+def mean_lengths(chars: Codes, responses: Responses) -> tuple[Floats, Floats]:
+    """Mean characters of the acceptable responses, and of the others, (n,) each, of chars (R,)."""
     r = responses
     total = (np.add.reduceat(np.where(mask, chars, 0), r.starts) for mask in (r.acceptable, r.others))
     right, wrong = (s / np.maximum(r.count(mask), 1.0) for s, mask in zip(total, (r.acceptable, r.others), strict=True))
-    return right - wrong
+    return right, wrong
 
 
 def without_comparison(responses: Responses, level: Level = "") -> Mask:

@@ -10,19 +10,27 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ...model_registry.registry import Registry
 from ...reports.run_format.run_info import RUN_FORMAT
 from ...tasks.catalog import missing_subsets
-from ...tasks.preference import content_hash
+from ...tasks.item import content_hash
+from ...tasks.task import Rule
 from ...tasks.variants import ROUTER
 from ..options import Options
+from ..question import Question
 from ..rendering.groups import Group, Member
-from ..running.scoring_run import GroupScores, Question
+from ..rewards import Routing
+from ..running.scoring_run import GroupScores
 from ..scoring.loading import LoadOptions
 
 KNOWN_BENCHMARKS = ("arena_hard", "alpaca_eval_2_lc", "alpaca_eval_2_wr")
 _LIBRARIES = ("cdr-eval", "torch", "transformers", "tokenizers", "numpy", "scipy", "pandas")
+
+
+Lengths = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""(n,) mean characters of each item's acceptable responses, and of its others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +45,8 @@ class RunFacts:
     load: LoadOptions
     scorer: str
     responses_scored: Mapping[str, int]
+    trials: Mapping[str, Mapping[str, Any]]
+    """Checkpoint → figures of how its scorer was checked."""
     notes: Sequence[str]
     seconds: float
 
@@ -90,10 +100,10 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
             "source": task.source,
             "content_hash": content_hash(task.items),
             "items": len(task.items),
-            "responses": 2 * len(task.items),
-            "rule": "the chosen response gets the higher reward; a tie counts one half",
+            "responses": len(task.items.chars),
+            "rule": "; ".join(dict.fromkeys(rule_text(r) for r in (*(s.rule for s in task.sections), task.rule))),
             "sections": {section.name: dict(section.counts) for section in task.sections},
-            "levels": [],
+            "levels": list(task.levels),
             "missing_subsets": missing_subsets(task),
         },
         "criteria": str(facts.options.criteria or task.criteria),
@@ -108,30 +118,45 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
         "counts": {**counts, "ties": ties},
         "responses_scored": dict(facts.responses_scored),
         "score_source": {"only": facts.options.score_source, "preference": list(facts.registry.score_preference)},
-        "trials": [],
+        "trials": [{"checkpoint": name, **trial} for name, trial in facts.trials.items()],
         "notes": [*facts.notes, *_notes(facts, counts)],
     }
 
 
-def items_table(question: Question, scored: Sequence[GroupScores]) -> pd.DataFrame:
+def rule_text(rule: Rule) -> str:
+    """What gives an item its credit, as a clause."""
+    texts = {
+        "best": "an acceptable response has the highest reward (shared among k tied at the top: 1/k)",
+        "pairwise": "share of the pairs of responses that the reward orders as their grades do",
+        "strict": "every acceptable response has a higher reward than every other",
+        "matrix": "share of the pairs of a chosen and a rejected response that are ordered rightly, by style",
+        "best-of": f"grade of the response that the reward picks of {rule.k or 'all'}",
+        "ties": "right before wrong by more than the spread among the right ones, in groups",
+    }
+    half = "; a tie counts one half" if rule.name in ("pairwise", "strict", "matrix") and rule.tie == 0.5 else ""
+    return texts[rule.name] + half
+
+
+def items_table(question: Question, scored: Sequence[GroupScores], lengths: Lengths) -> pd.DataFrame:
     """One row an item; domain_routed is empty unless one checkpoint routed for all pairs."""
-    task = question.task
+    task, items = question.task, question.task.items
     routes = [routes for group in scored for routes in group.routes.values()]
     asked = any(variant.uses_router for variant in question.variants)
-    routed = {tuple(r[ROUTER]) for r in routes if asked}
+    routed = {tuple(_domains(of_strong[ROUTER])) for of_strong in routes if asked}
+    first = next(iter(question.criteria.routes), None)
+    section = {subset: task.section_of(subset) or "" for subset in dict.fromkeys(items.subsets)}
+    nothing = [""] * len(items)
     return pd.DataFrame(
         {
-            "item": [item.id for item in task.items],
-            "subset": [item.subset for item in task.items],
-            "section": [task.section_of(item.subset) or "" for item in task.items],
-            "problem": [item.problem or "" for item in task.items],
-            "domain_oracle": _domains(
-                next(iter(routes[0].values()), None) if question.criteria.routes else None, task.items
-            ),
-            "domain_routed": _domains(routed.pop() if len(routed) == 1 else None, task.items),
-            "responses": [2] * len(task.items),
-            "acceptable_chars": [float(len(item.chosen)) for item in task.items],
-            "other_chars": [float(len(item.rejected)) for item in task.items],
+            "item": items.ids,
+            "subset": items.subsets,
+            "section": [section[subset] for subset in items.subsets],
+            "problem": [name.removeprefix("problem ") if name[:8] == "problem " else "" for name in items.clusters],
+            "domain_oracle": _domains(routes[0][first]) if first else nothing,
+            "domain_routed": routed.pop() if len(routed) == 1 else nothing,
+            "responses": items.counts.astype(np.int64),
+            "acceptable_chars": lengths[0],
+            "other_chars": lengths[1],
         }
     )
 
@@ -220,7 +245,6 @@ def _pair_gap(facts: RunFacts) -> list[str]:
     return [f"Alignment gap of the pair: {high - low:+.1f} points of {benchmark} ({high:g} over {low:g})."]
 
 
-def _domains(conditionings: Sequence[str] | None, items: Sequence[object]) -> list[str]:
-    if conditionings is None:
-        return [""] * len(items)
-    return [conditioning.partition(":")[2] for conditioning in conditionings]
+def _domains(routing: Routing) -> list[str]:
+    codes: list[int] = routing.codes.tolist()
+    return [routing.choices[code].domain for code in codes]

@@ -1,0 +1,90 @@
+"""From the rewards of a run to its run directory: every table, the large ones as streams."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ...reports.run_format.results import RunResult
+from .accuracy import accuracy_table, comparison_table
+from .analysis import grid_analyses, pair_analyses
+from .run_record import RunFacts, items_table, pairs_table, run_record
+from .sample import Label, Sample
+
+ROWS_AT_ONCE = 2**18
+
+Frames = Callable[[], Iterator[pd.DataFrame]]
+
+
+def run_result(facts: RunFacts, labels: Sequence[Label], rewards: NDArray[np.float64]) -> RunResult:
+    """The run record and all tables of rewards (rows, R)."""
+    question, options = facts.question, facts.options
+    sample = Sample.of(question.task, options.resamples, options.seed)
+    margins = sample.margins(rewards)
+    accuracy = accuracy_table(labels, rewards, sample)
+    tables: dict[str, pd.DataFrame | Frames] = {
+        "items": items_table(question, facts.scored, sample.mean_lengths),
+        "margins": _margins(labels, margins, question.task.items.ids),
+        "rewards": _rewards(labels, rewards, question.task.items.ids, question.task.items.counts),
+        "accuracy": accuracy,
+        "comparisons": comparison_table(labels, rewards, against_vanilla(labels), sample),
+    }
+    if facts.kind == "pair":
+        tables |= pair_analyses(labels, margins, sample, options.seed)
+    else:
+        tables |= {"pairs": pairs_table(accuracy, facts), **grid_analyses(facts, labels, rewards, sample)}
+    return RunResult(run_record(facts, int((margins == 0).sum())), tables)
+
+
+def against_vanilla(labels: Sequence[Label]) -> list[tuple[int, int]]:
+    """Row numbers (variant, vanilla) of each variant and of vanilla on the same pair.
+
+    A variant of one checkpoint stands beside vanilla where there is only one pair.
+    """
+    vanilla = {(strong, weak): row for row, (strong, weak, name) in enumerate(labels) if name == "vanilla"}
+    if len(vanilla) == 1:
+        vanilla.update({(strong, ""): row for (strong, _), row in vanilla.items()})
+    return [
+        (row, vanilla[strong, weak])
+        for row, (strong, weak, name) in enumerate(labels)
+        if name != "vanilla" and (strong, weak) in vanilla
+    ]
+
+
+def _margins(labels: Sequence[Label], margins: NDArray[np.float64], ids: Sequence[str]) -> Frames:
+    items = pd.Categorical.from_codes(np.arange(len(ids)), categories=pd.Index(ids))
+    return lambda: (
+        pd.DataFrame({**names, "item": _repeated(items, count), "margin": values})
+        for names, count, values in _batches(labels, margins)
+    )
+
+
+def _rewards(
+    labels: Sequence[Label], rewards: NDArray[np.float64], ids: Sequence[str], counts: NDArray[np.intp]
+) -> Frames:
+    owners = np.repeat(np.arange(len(ids)), counts)
+    numbers = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts, counts)
+    items = pd.Categorical.from_codes(owners, categories=pd.Index(ids))
+    return lambda: (
+        pd.DataFrame({"item": _repeated(items, count), "response": np.tile(numbers, count), **names, "reward": values})
+        for names, count, values in _batches(labels, rewards)
+    )
+
+
+def _batches(
+    labels: Sequence[Label], rows: NDArray[np.float64]
+) -> Iterator[tuple[dict[str, Any], int, NDArray[np.float64]]]:
+    """Some labels at a time: the columns that name them, how many they are, and their values one after another."""
+    size = rows.shape[1]
+    step = max(1, ROWS_AT_ONCE // max(size, 1))
+    for start in range(0, len(labels), step):
+        some = labels[start : start + step]
+        columns = zip(("strong", "weak", "variant"), zip(*some, strict=True), strict=True)
+        names = {column: pd.Categorical(np.repeat(np.array(values, dtype=object), size)) for column, values in columns}
+        yield names, len(some), rows[start : start + step].ravel()
+
+
+def _repeated(values: Any, count: int) -> Any:
+    return pd.Categorical.from_codes(np.tile(values.codes, count), categories=values.categories)
