@@ -14,12 +14,15 @@ import pandas as pd
 from ...model_registry.registry import Registry
 from ...reports.run_format.results import RUN_FORMAT
 from ...tasks.catalog import missing_subsets
-from ...tasks.preference import content_hash
+from ...tasks.conditioning import Conditioning
+from ...tasks.item import content_hash
 from ...tasks.variants import ROUTER
 from ..options import Options
 from ..rendering.groups import Group, Member
 from ..running.scoring_run import GroupScores, Question
 from ..scoring.loading import LoadOptions
+from ..statistics.credits import mean_chars
+from .rules import responses_of
 
 KNOWN_BENCHMARKS = ("arena_hard", "alpaca_eval_2_lc", "alpaca_eval_2_wr")
 _LIBRARIES = ("cdr-eval", "torch", "transformers", "tokenizers", "numpy", "scipy", "pandas")
@@ -110,29 +113,35 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
 
 
 def items_table(question: Question, scored: Sequence[GroupScores]) -> pd.DataFrame:
-    """One row an item; domain_routed is empty unless one checkpoint routed for all pairs."""
-    task = question.task
+    """One row an item; domain_routed is empty unless one checkpoint routed for all pairs.
+
+    chosen_chars and rejected_chars are means over the acceptable responses and over the others, NaN without grades.
+    """
+    task, items = question.task, question.task.items
     routes = [routes for group in scored for routes in group.routes.values()]
     asked = any(variant.uses_router for variant in question.variants)
     routed = {tuple(r[ROUTER]) for r in routes if asked}
+    chosen, rejected = mean_chars(items.chars.astype(np.intp), responses_of(items))
+    oracle = next(iter(routes[0].values()), None) if question.criteria.routes else None
     return pd.DataFrame(
         {
-            "item": [item.id for item in task.items],
-            "subset": [item.subset for item in task.items],
-            "section": [task.section_of(item.subset) or "" for item in task.items],
-            "problem": [item.problem or "" for item in task.items],
-            "domain_oracle": _domains(
-                next(iter(routes[0].values()), None) if question.criteria.routes else None, task.items
-            ),
-            "domain_routed": _domains(routed.pop() if len(routed) == 1 else None, task.items),
-            "chosen_chars": [len(item.chosen) for item in task.items],
-            "rejected_chars": [len(item.rejected) for item in task.items],
+            "item": items.ids,
+            "subset": items.subsets,
+            "section": [task.section_of(subset) or "" for subset in items.subsets],
+            "problem": [
+                cluster.removeprefix("problem ") * cluster.startswith("problem ") for cluster in items.clusters
+            ],
+            "responses": items.counts,
+            "domain_oracle": _domains(oracle, len(items)),
+            "domain_routed": _domains(routed.pop() if len(routed) == 1 else None, len(items)),
+            "chosen_chars": chosen,
+            "rejected_chars": rejected,
         }
     )
 
 
 def pairs_table(accuracy: pd.DataFrame, facts: RunFacts) -> pd.DataFrame:
-    """One row a pair and variant: gaps on every benchmark (strong − weak, points) and overall accuracy in per cent."""
+    """One row a pair and variant: gaps on every benchmark (strong − weak, points), overall accuracy in per cent."""
     overall = accuracy[(accuracy["scope"] == "overall") & (accuracy["strong"] != "") & (accuracy["weak"] != "")]
     table = overall[["strong", "weak", "variant"]].copy()
     family = {(s, w): g.group.family for g in facts.scored for s, w in g.group.pairs}
@@ -143,7 +152,7 @@ def pairs_table(accuracy: pd.DataFrame, facts: RunFacts) -> pd.DataFrame:
         value = {name: of_checkpoint.get(benchmark, np.nan) for name, of_checkpoint in scores.items()}
         table[f"gap_{benchmark}"] = table["strong"].map(value) - table["weak"].map(value)
     table["n"] = overall["n"]
-    for column in ("accuracy", "ci_low", "ci_high"):
+    for column in ("accuracy", "chance", "ci_low", "ci_high"):
         table[column] = overall[column] * 100
     return table.reset_index(drop=True)
 
@@ -215,7 +224,5 @@ def _pair_gap(facts: RunFacts) -> list[str]:
     return [f"Alignment gap of the pair: {high - low:+.1f} points of {benchmark} ({high:g} over {low:g})."]
 
 
-def _domains(conditionings: Sequence[str] | None, items: Sequence[object]) -> list[str]:
-    if conditionings is None:
-        return [""] * len(items)
-    return [conditioning.partition(":")[2] for conditioning in conditionings]
+def _domains(conditionings: Sequence[Conditioning] | None, items: int) -> list[str]:
+    return [""] * items if conditionings is None else [conditioning.domain for conditioning in conditionings]

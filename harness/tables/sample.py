@@ -98,7 +98,8 @@ class Sample:
     @property
     def length_difference(self) -> Floats:
         """Mean characters of the acceptable responses less those of the others, (n,)."""
-        return rules.length_differences(self.chars, self.responses)
+        right, wrong = rules.mean_chars(self.chars, self.responses)
+        return right - wrong
 
     def _by_rows(self, work: Callable[[Floats], Floats], rewards: Floats, rows: Sequence[int] | Codes | None) -> Floats:
         """`work` on some rows at a time."""
