@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from operator import eq
 from tempfile import SpooledTemporaryFile
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +84,7 @@ class Items(Sequence[Item]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (Items, tuple)):
             return NotImplemented
-        others: Sequence[object] = other
+        others = cast("Sequence[object]", other)
         return len(self) == len(others) and all(map(eq, self, others))
 
     __hash__ = None  # type: ignore[assignment]

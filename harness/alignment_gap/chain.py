@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..statistics.arrays import Floats
 from ..statistics.intervals import paired_p_value, percentile_interval
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ..statistics.arrays import Codes, Floats, Mask
+from ..statistics.correlation import ordinal_codes
 from ..statistics.resampling import draw_counts
-from .correlation import Codes, Floats, ordinal_codes
 
 ALL_ORDERED: Final = "all ordered"
 NO_SELF: Final = "ordered, no self"
@@ -32,6 +33,8 @@ class Pairs:
     weak: Codes
     accuracy: Floats
     """(S, P), none missing."""
+    chance: Floats
+    """(S,) accuracy of rewards that say nothing."""
     positive_only: bool = False
     """Whether only the pairs with a positive gap count (which these are, a permutation changes)."""
 
@@ -49,32 +52,33 @@ class Pairs:
         codes = ordinal_codes(self.score[:, None] - self.score[None, :])
         return codes[permuted[:, self.strong], permuted[:, self.weak]]
 
-    def chosen(self, gaps: Floats) -> NDArray[np.bool_]:
+    def chosen(self, gaps: Floats) -> Mask:
         """Which pairs count, given the gaps: shaped like `gaps`."""
         return gaps > 1e-9 if self.positive_only else np.ones(gaps.shape, dtype=bool)
 
-    def only(self, keep: NDArray[np.bool_]) -> "Pairs":
+    def only(self, keep: Mask) -> "Pairs":
         """The pairs chosen by a mask (P,)."""
         return replace(self, strong=self.strong[keep], weak=self.weak[keep], accuracy=self.accuracy[:, keep])
 
 
 def pair_set(pairs: Pairs, name: str) -> Pairs:
-    """One of PAIR_SETS. A self-pair has gap 0 and accuracy 1/2 by definition, scored or not."""
+    """One of PAIR_SETS. A self-pair has gap 0 and the accuracy of chance by definition, scored or not."""
     apart = pairs.only(pairs.strong != pairs.weak)
     if name == POSITIVE:
         return replace(apart, positive_only=True)
     if name == NO_SELF:
         return apart
     every = np.arange(len(pairs.score))
+    by_chance = np.broadcast_to(pairs.chance[:, None], (len(pairs.chance), len(every)))
     return replace(
         apart,
         strong=np.concatenate([apart.strong, every]),
         weak=np.concatenate([apart.weak, every]),
-        accuracy=np.hstack([apart.accuracy, np.full((len(pairs.accuracy), len(every)), 0.5)]),
+        accuracy=np.hstack([apart.accuracy, by_chance]),
     )
 
 
-def restrict(pairs: Pairs, keep: NDArray[np.bool_]) -> Pairs:
+def restrict(pairs: Pairs, keep: Mask) -> Pairs:
     """The pairs among the checkpoints chosen by a mask (n,), checkpoints renumbered."""
     number = np.cumsum(keep) - 1
     left = pairs.only(keep[pairs.strong] & keep[pairs.weak])

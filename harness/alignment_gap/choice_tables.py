@@ -6,10 +6,10 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from ..statistics.arrays import Codes, Floats
 from ..statistics.intervals import percentile_interval
 from .chain import ChainLink, chain_links, paired_difference
 from .checkpoint_pairs import POSITIVE
-from .correlation import Codes, Floats
 from .gap_rows import Cell, Row
 from .grid_data import Frame, GridAccuracy, GridData
 from .pair_effects import PairEffects, empirical_logit, pair_effects

@@ -13,14 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from ..statistics.intervals import fisher_interval, jackknife_interval, percentile_interval
-from .checkpoint_pairs import Pairs, leave_one_out, pair_weights
-from .correlation import (
+from ..statistics.arrays import Codes, Floats, chunks
+from ..statistics.correlation import (
     PERMUTED,
     RESAMPLED,
-    Codes,
-    Floats,
-    chunks,
     ordinal_codes,
     pearson_permuted,
     pearson_resampled,
@@ -28,6 +24,8 @@ from .correlation import (
     ratio,
     spearman_permuted,
 )
+from ..statistics.intervals import fisher_interval, jackknife_interval, percentile_interval
+from .checkpoint_pairs import Pairs, leave_one_out, pair_weights
 
 METHODS: Final = ("pearson", "spearman", "kendall")
 CHUNK: Final = 500

@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .checkpoint_pairs import Codes, checkpoint_draws, checkpoint_permutations
+from ..statistics.arrays import Codes
+from .checkpoint_pairs import checkpoint_draws, checkpoint_permutations
 from .gap_correlation import Estimates
 
 GAP_COLUMNS: Final = [

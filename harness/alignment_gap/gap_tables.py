@@ -6,6 +6,7 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from ..statistics.arrays import Floats
 from ..tables.item_tables import analyse_pair
 from .checkpoint_pairs import NO_SELF, POSITIVE, pair_weights
 from .choice_tables import (
@@ -17,8 +18,7 @@ from .choice_tables import (
     recommendation_table,
     share_rows,
 )
-from .correlation import Floats
-from .correlation_tables import FIXED_COLUMNS, comparison_rows, correlation_rows, fixed_rows, with_both
+from .correlation_rows import FIXED_COLUMNS, comparison_rows, correlation_rows, fixed_rows, with_both
 from .gap_rows import GAP_COLUMNS, Cell, Draws, Row, draw
 from .grid_data import POOLED, Frame, GridAccuracy, GridData, frames, grid_accuracy
 from .objective_factor import objective_rows
@@ -37,12 +37,12 @@ def analyse_grid(data: GridData, *, resamples: int, seed: int) -> dict[str, pd.D
     """
     accuracy = grid_accuracy(data)
     scores = {name: values for name, values in data.scores.items() if not np.isnan(values).all()}
-    unscored = frames(data, accuracy.observed, np.zeros(len(data.checkpoints)))
+    unscored = frames(data, accuracy, np.zeros(len(data.checkpoints)))
     gap: list[Row] = []
     fixed: list[Row] = []
     curves: list[Row] = []
     for b, (benchmark, values) in enumerate(scores.items()):
-        for f, frame in enumerate(frames(data, accuracy.observed, values)):
+        for f, frame in enumerate(frames(data, accuracy, values)):
             rng = np.random.default_rng([seed, b, f])
             draws = draw(frame.pairs.family, resamples, rng)
             gap += _gap_rows(frame, benchmark, data, accuracy, draws, rng)
@@ -53,7 +53,9 @@ def analyse_grid(data: GridData, *, resamples: int, seed: int) -> dict[str, pd.D
             if frame.family != POOLED:
                 fixed += fixed_rows(frame, benchmark, data, accuracy.scopes)
     families = [frame for frame in unscored if frame.family != POOLED]
-    gap += [row for frame in families for row in share_rows(frame, NO_SELF, "", accuracy)]
+    for frame in families:
+        gap.append(Cell(NO_SELF, frame.family, "overall", "").row("n_pairs", len(frame.row)))
+        gap += share_rows(frame, NO_SELF, "", accuracy)
     return {
         "gap_analysis": pd.DataFrame(gap, columns=GAP_COLUMNS),
         "gap_fixed": pd.DataFrame(fixed, columns=FIXED_COLUMNS),
@@ -63,7 +65,7 @@ def analyse_grid(data: GridData, *, resamples: int, seed: int) -> dict[str, pd.D
         ),
         "saturation": pd.DataFrame(curves, columns=SATURATION_COLUMNS),
         "recommendation": recommendation_table(data, accuracy),
-        **analyse_pair(data.margins(), seed=seed),
+        **analyse_pair(data.items(), seed=seed),
     }
 
 
@@ -97,7 +99,7 @@ def _saturation_rows(frame: Frame, benchmark: str, accuracy: GridAccuracy, draws
     gap = frame.pairs.gaps(frame.pairs.score)
     pairs = frame.pairs.only(gap > 1e-9)
     gap = gap[gap > 1e-9]
-    fits = saturation(gap, pairs.accuracy, pair_weights(pairs, draws.counts))
+    fits = saturation(gap, pairs.accuracy, pairs.chance, pair_weights(pairs, draws.counts))
     statistics: list[Row] = []
     points: list[Row] = []
     for scope, observed, fit in zip(accuracy.scopes, pairs.accuracy, fits, strict=False):
@@ -118,7 +120,7 @@ def _effects_table(
     """Effects over the pairs with a positive gap on the first benchmark; over all ordered ones without scores."""
     name = POSITIVE if scores else NO_SELF
     if scores:
-        scored = frames(data, accuracy.observed, next(iter(scores.values())))
+        scored = frames(data, accuracy, next(iter(scores.values())))
         families = [frame for frame in scored if frame.family != POOLED]
     rows = [row for frame in families for row in effect_rows(frame, name, data, accuracy)]
     return pd.DataFrame(rows, columns=EFFECT_COLUMNS)

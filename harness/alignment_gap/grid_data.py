@@ -6,28 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..statistics.metrics import Scopes, credit
+from ..statistics.arrays import Codes, Floats, chunks
+from ..statistics.resampling import Bootstrap
+from ..statistics.scopes import Scopes
+from ..tables.item_tables import ItemData
 from .checkpoint_pairs import Pairs
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.intp]
 POOLED = "pooled"
-
-
-@dataclass(frozen=True, slots=True)
-class MarginData:
-    """Margins of rewards with what the analyses of single items need; a row is a pair under a variant."""
-
-    strong: tuple[str, ...]
-    weak: tuple[str, ...]
-    """Empty where the variant uses one model."""
-    variant: tuple[str, ...]
-    margin: Floats
-    """(rows, items): reward of chosen minus reward of rejected; NaN = unscored."""
-    clusters: NDArray[np.str_]
-    """(items,): items that share a label are not independent of each other."""
-    length_difference: NDArray[np.int64]
-    """(items,) characters of chosen minus characters of rejected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +32,17 @@ class GridData:
     family: tuple[str, ...]
     """(P,) the family that a pair is taken within."""
     margin: Floats
-    """(P, items): as in MarginData."""
-    clusters: NDArray[np.str_]
-    length_difference: NDArray[np.int64]
+    """(P, items): reward of the best acceptable response less that of the best other; NaN = unscored."""
+    credit: Floats
+    """(P, items): what each item earns by its rule; NaN = unscored."""
+    chance: Floats
+    """(items,): what it earns for a random order of its responses."""
+    length_difference: Floats
+    """(items,): mean characters of the acceptable responses less those of the others."""
     scopes: Scopes
     """How items add up to the accuracies of sections and overall."""
-    multiplicity: NDArray[np.float32]
-    """(R, items): how often a resample of the items draws each of them."""
+    bootstrap: Bootstrap
+    """Of the items: which are drawn together, and the resamples that all intervals share."""
 
     @property
     def families(self) -> tuple[str, ...]:
@@ -65,17 +54,11 @@ class GridData:
         numbers: list[int] = checkpoints.tolist()
         return tuple(self.checkpoints[i] for i in numbers)
 
-    def margins(self) -> MarginData:
-        """The margins of the pairs of two different checkpoints."""
-        rows = np.flatnonzero(self.strong != self.weak)
-        return MarginData(
-            strong=self.names(self.strong[rows]),
-            weak=self.names(self.weak[rows]),
-            variant=(self.variant,) * len(rows),
-            margin=self.margin[rows],
-            clusters=self.clusters,
-            length_difference=self.length_difference,
-        )
+    def items(self) -> ItemData:
+        """What single items say, of the pairs of two different checkpoints."""
+        names = zip(self.names(self.strong), self.names(self.weak), strict=True)
+        labels = {row: (*ends, self.variant) for row, ends in enumerate(names) if ends[0] != ends[1]}
+        return ItemData(labels, self.margin, self.credit, self.bootstrap.clusters, self.length_difference)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +76,10 @@ class Frame:
     """Checkpoints without a score of the benchmark."""
 
 
-def frames(data: GridData, accuracy: Floats, scores: Floats) -> list[Frame]:
+def frames(data: GridData, accuracy: "GridAccuracy", scores: Floats) -> list[Frame]:
     """A frame for each family and, with two families or more, one for all pooled.
 
-    `accuracy` (S, pairs of the grid); a pair of which one is NaN is left out. `scores` (checkpoints of the grid)
-    with NaN where missing.
+    A pair of which an accuracy is NaN is left out. `scores` (checkpoints of the grid) with NaN where missing.
     """
     names = data.families
     result = [_frame(data, accuracy, scores, name, (name,)) for name in names]
@@ -106,18 +88,18 @@ def frames(data: GridData, accuracy: Floats, scores: Floats) -> list[Frame]:
     return result
 
 
-def _frame(data: GridData, accuracy: Floats, scores: Floats, label: str, families: tuple[str, ...]) -> Frame:
+def _frame(data: GridData, accuracy: "GridAccuracy", scores: Floats, label: str, families: tuple[str, ...]) -> Frame:
     family = np.array([families.index(f) if f in families else -1 for f in data.family], dtype=np.intp)
     inside = family >= 0
     size = len(data.checkpoints)
     ends = np.concatenate([(family * size + end)[inside] for end in (data.strong, data.weak)])
     members = np.unique(ends)
     scored = members[~np.isnan(scores[members % size])]
-    usable = inside & (data.strong != data.weak) & ~np.isnan(accuracy).any(axis=0)
+    usable = inside & (data.strong != data.weak) & ~np.isnan(accuracy.observed).any(axis=0)
     usable &= ~np.isnan(scores[data.strong]) & ~np.isnan(scores[data.weak])
     row = np.flatnonzero(usable)
     strong, weak = (np.searchsorted(scored, (family * size + end)[row]) for end in (data.strong, data.weak))
-    pairs = Pairs(scored // size, scores[scored % size], strong, weak, accuracy[:, row])
+    pairs = Pairs(scored // size, scores[scored % size], strong, weak, accuracy.observed[:, row], accuracy.chance)
     return Frame(label, pairs, scored % size, row, len(members) - len(scored))
 
 
@@ -128,26 +110,23 @@ class GridAccuracy:
     scopes: tuple[str, ...]
     items: Floats
     """(S,) items that a scope's accuracy rests on."""
+    chance: Floats
+    """(S,) accuracy of rewards that say nothing."""
     observed: Floats
     """(S, P)"""
     resampled: NDArray[np.float32]
     """(R, S, P): the same under each resample of the items."""
 
 
-PAIRS_AT_ONCE = 32
-"""Pairs resampled at once: bounds the memory beside the result."""
-
-
 def grid_accuracy(data: GridData) -> GridAccuracy:
     """Accuracies of all pairs, observed and resampled over items."""
-    credits = credit(data.margin)
-    observed = data.scopes.accuracies(credits)
+    observed, by_chance = data.scopes.accuracies(data.credit), data.scopes.accuracies(data.chance[None])
     names = tuple(name for name, values in observed.items() if name == "overall" or not np.isnan(values).all())
-    resampled = np.empty((len(data.multiplicity), len(names), len(credits)), dtype=np.float32)
-    for start in range(0, len(credits), PAIRS_AT_ONCE):
-        pairs = slice(start, start + PAIRS_AT_ONCE)
-        drawn = data.scopes.accuracies(credits[pairs], data.multiplicity)
+    resampled = np.empty((data.bootstrap.resamples, len(names), len(data.credit)), dtype=np.float32)
+    for some in chunks(len(data.credit), data.bootstrap.rows_at_once(data.scopes)):
+        drawn = data.bootstrap.accuracies(data.credit[some], data.scopes, data.bootstrap.generator())
         for s, name in enumerate(names):
-            resampled[:, s, pairs] = drawn[name].T
+            resampled[:, s, some] = drawn[name].T
     items = np.array([data.scopes.items_of(name).sum() for name in names], dtype=np.float64)
-    return GridAccuracy(names, items, np.stack([observed[name] for name in names]), resampled)
+    chance = np.concatenate([by_chance[name] for name in names])
+    return GridAccuracy(names, items, chance, np.stack([observed[name] for name in names]), resampled)

@@ -6,16 +6,17 @@ from typing import Final
 
 import numpy as np
 
+from ..statistics.arrays import Codes, Floats
 from ..statistics.intervals import jackknife_interval
-from .checkpoint_pairs import NO_SELF, Codes, Pairs, leave_one_out, pair_weights
-from .correlation import Floats
+from .checkpoint_pairs import NO_SELF, Pairs, leave_one_out, pair_weights
 from .gap_correlation import permutation_p_value
 from .gap_rows import Cell, Draws, Row
 from .pair_effects import factor_beside_gap, permuted_partial_correlations
 
 LIKELIHOOD_LIKE: Final = frozenset({"cpo", "orpo", "rrhf", "slic-hf", "simpo"})
 """Objectives without a reference model: what they raise is a likelihood, not a density ratio."""
-REFERENCE_BASED: Final = frozenset({"dpo", "ipo", "kto", "rdpo", "ppo"})
+REFERENCE_BASED: Final = frozenset({"dpo", "ipo", "kto", "rdpo", "ppo", "hinge"})
+"""`hinge` is SLiC's hinge on the log-ratio to a reference, as TRL trains it; SLiC-HF itself has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,9 @@ from typing import Final
 
 import numpy as np
 
+from ..statistics.arrays import Codes, Floats, chunks
+from ..statistics.correlation import pearson_permuted, ratio
 from .checkpoint_pairs import Pairs
-from .correlation import Codes, Floats, chunks, pearson_permuted, ratio
 
 ROWS: Final = 250
 """Permutations worked on at once."""

@@ -3,26 +3,24 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..statistics.arrays import Codes, Floats, Mask
 from ..statistics.intervals import holm_adjusted, paired_p_value
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
     """Pairs from the most accurate down; the arrays (P,) are in that order."""
 
-    order: NDArray[np.intp]
+    order: Codes
     """The pairs' numbers."""
     difference: Floats
     """Accuracy less that of the best."""
     p_value: Floats
     """Of no difference from the best: paired over items, two-sided, not adjusted."""
-    tied: NDArray[np.bool_]
+    tied: Mask
     """Whether the best is not shown to be better: its p, adjusted for all comparisons (Holm), is 0.05 or more."""
-    cheapest: NDArray[np.bool_]
+    cheapest: Mask
     """The tied pair with fewest parameters, strong and weak together; the more accurate of equals."""
 
 

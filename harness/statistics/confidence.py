@@ -1,33 +1,25 @@
 """Does a reward know when it is right? Accuracy among its most confident items, and calibration of σ(|margin| / τ).
 
-All functions take one pair's margins (items,), chosen minus rejected: scored items only, at least one. A tie is
-half right.
-Intervals allow for clusters of items (linearised, by clusters) and are at 95%.
+All functions take one reward's margins (items,), best acceptable response less best other: scored items only, at
+least one. `right` (items,) are the items' credits. Calibration is of the comparison that the margin is of: right
+where it is positive, half right at a tie; |margin| = 0 is then one half whatever a rule's chance is. Intervals allow
+for clusters of items (linearised, by clusters) and are at 95%.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
-Floats = NDArray[np.float64]
-Labels = NDArray[np.intp]
-Z: Final = 1.959963984540054
+from .arrays import Codes, Estimate, Floats
+from .credits import credit
+from .intervals import Z, wilson
+
 FRACTIONS: Final = tuple(round(0.05 * k, 2) for k in range(1, 21))
 BINS: Final = 10
 FOLDS: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A number with its interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,15 +54,10 @@ class Calibration:
     """What that error would be on average, with these n, if the confidences were true."""
 
 
-def correctness(margin: Floats) -> Floats:
-    """1 where the chosen response has the higher reward, 1/2 at a tie, else 0."""
-    return (np.sign(margin) + 1) / 2
-
-
-def selection_curve(margin: Floats, cluster: Labels) -> list[SelectionPoint]:
+def selection_curve(margin: Floats, right: Floats, cluster: Codes) -> list[SelectionPoint]:
     """Accuracy among the most confident items, for each of FRACTIONS; ties in |margin| keep item order."""
     order = np.argsort(-np.abs(margin), kind="stable")
-    right = correctness(margin)[order]
+    right = right[order]
     points: list[SelectionPoint] = []
     for fraction in FRACTIONS:
         n = max(1, round(fraction * len(margin)))
@@ -78,14 +65,14 @@ def selection_curve(margin: Floats, cluster: Labels) -> list[SelectionPoint]:
     return points
 
 
-def selection_area(margin: Floats, cluster: Labels) -> Estimate:
+def selection_area(margin: Floats, right: Floats, cluster: Codes) -> Estimate:
     """Area under the selection curve: the mean over k of the accuracy among the k most confident items.
 
     Its standard error comes from the exact derivative of the area by each item's weight, summed by cluster.
     """
     n = len(margin)
     order = np.argsort(-np.abs(margin), kind="stable")
-    right, rank = correctness(margin)[order], np.arange(1, n + 1)
+    right, rank = right[order], np.arange(1, n + 1)
     top = np.cumsum(right) / rank
     tail_inverse = np.cumsum((1 / rank)[::-1])[::-1]
     tail_accuracy = np.cumsum((top / rank)[::-1])[::-1]
@@ -95,7 +82,7 @@ def selection_area(margin: Floats, cluster: Labels) -> Estimate:
     return Estimate(area, max(area - Z * error, 0.0), min(area + Z * error, 1.0))
 
 
-def share(right: Floats, cluster: Labels) -> Estimate:
+def share(right: Floats, cluster: Codes) -> Estimate:
     """Mean of values in [0, 1] with Wilson's interval at the effective n that clustering leaves.
 
     Effective n = n / max(1, clustered variance of the mean / its variance under independence).
@@ -104,16 +91,13 @@ def share(right: Floats, cluster: Labels) -> Estimate:
     mean = float(right.mean())
     independent = mean * (1 - mean) / n
     inflation = _clustered_error((right - mean) / n, cluster) ** 2 / independent if independent > 0 else 1.0
-    effective = n / max(1.0, inflation)
-    centre = (mean + Z**2 / (2 * effective)) / (1 + Z**2 / effective)
-    half = Z / (1 + Z**2 / effective) * np.sqrt(mean * (1 - mean) / effective + Z**2 / (4 * effective**2))
-    low, high = max(float(centre - half), 0.0), min(float(centre + half), 1.0)
+    low, high = wilson(mean, n / max(1.0, inflation))
     return Estimate(mean, min(low, mean), max(high, mean))
 
 
 def inverse_temperature(margin: Floats) -> float:
     """The maximum-likelihood 1/τ >= 0 of P(right) = σ(|margin| / τ); capped where the margins separate."""
-    size, right = np.abs(margin), correctness(margin)
+    size, right = np.abs(margin), credit(margin)
     if not size.any():
         return 0.0
     most = 1e3 / float(np.median(size[size > 0]))
@@ -126,19 +110,19 @@ def inverse_temperature(margin: Floats) -> float:
     return most if slope(most) >= 0 else float(brentq(slope, 0.0, most, xtol=1e-9 * most))
 
 
-def folds_of(cluster: Labels, rng: np.random.Generator) -> Labels:
+def folds_of(cluster: Codes, rng: np.random.Generator) -> Codes:
     """A fold for each item, clusters kept whole: (items,)."""
     names, place = np.unique(cluster, return_inverse=True)
     return rng.permutation(np.arange(len(names)) % FOLDS)[place]
 
 
-def calibration(margin: Floats, cluster: Labels, fold: Labels) -> Calibration:
+def calibration(margin: Floats, cluster: Codes, fold: Codes) -> Calibration:
     """Calibration of confidences σ(|margin| / τ), each item's τ fitted on the other folds."""
     confidence = np.empty(len(margin))
     for number in range(FOLDS):
         out = fold == number
         confidence[out] = expit(inverse_temperature(margin[~out]) * np.abs(margin[out]))
-    right = correctness(margin)
+    right = credit(margin)
     edges = 0.5 + 0.5 * np.arange(1, BINS) / BINS
     place = np.searchsorted(edges, confidence)
     bins = tuple(
@@ -150,18 +134,18 @@ def calibration(margin: Floats, cluster: Labels, fold: Labels) -> Calibration:
     return Calibration(bins, _temperature(margin, cluster), _error(right - confidence, place, cluster), expected)
 
 
-def _temperature(margin: Floats, cluster: Labels) -> Estimate:
+def _temperature(margin: Floats, cluster: Codes) -> Estimate:
     """τ over all items; the interval is that of 1/τ (sandwich standard error by clusters), inverted."""
     inverse, size = inverse_temperature(margin), np.abs(margin)
     probability = expit(inverse * size)
     curvature = float((size**2 * probability * (1 - probability)).sum())
-    score = (correctness(margin) - probability) * size
+    score = (credit(margin) - probability) * size
     error = _clustered_error(score, cluster) / curvature if curvature > 0 else 0.0
     low, high = inverse - Z * error, inverse + Z * error
     return Estimate(*(1 / end if end > 0 else np.inf for end in (inverse, high, low)))
 
 
-def _error(residual: Floats, place: Labels, cluster: Labels) -> Estimate:
+def _error(residual: Floats, place: Codes, cluster: Codes) -> Estimate:
     """ECE of residuals (right - confidence) in bins; interval by its derivative, the bins' signs held."""
     n = len(residual)
     excess = np.bincount(place, residual, minlength=BINS)
@@ -170,12 +154,12 @@ def _error(residual: Floats, place: Labels, cluster: Labels) -> Estimate:
     return Estimate(value, max(value - Z * error, 0.0), min(value + Z * error, 1.0))
 
 
-def _error_if_calibrated(confidence: Floats, place: Labels) -> float:
+def _error_if_calibrated(confidence: Floats, place: Codes) -> float:
     """E|N(0, Σ c (1 - c))| / n summed over the bins: the error that chance alone leaves."""
     variance = np.bincount(place, confidence * (1 - confidence), minlength=BINS)
     return float(np.sqrt(2 / np.pi * variance).sum() / len(confidence))
 
 
-def _clustered_error(influence: Floats, cluster: Labels) -> float:
+def _clustered_error(influence: Floats, cluster: Codes) -> float:
     """Standard error of a statistic from its items' influences, which sum to about 0."""
     return float(np.sqrt((np.bincount(cluster, influence) ** 2).sum()))

@@ -9,9 +9,10 @@ NaN, `acceptable` those of them whose grade is the highest of their item, `other
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .arrays import Codes, Floats, Mask
 
@@ -62,13 +63,14 @@ class Responses:
         """(R,)"""
         return self.graded & ~self.acceptable
 
-    def count(self, mask: Mask) -> Floats:
-        """(n,) how many responses of each item a mask (R,) holds."""
-        return np.add.reduceat(mask, self.starts, dtype=np.float64)
+    def sums(self, values: NDArray[Any]) -> Floats:
+        """(n,) sums over the responses of each item, of a mask or numbers (R,)."""
+        return np.add.reduceat(values, self.starts, dtype=np.float64)
 
     def of_items(self, items: Codes) -> tuple["Responses", Codes]:
         """The responses of some items, given in increasing order, and their places among all."""
-        number = {item: k for k, item in enumerate(items.tolist())}
+        chosen: list[int] = items.tolist()
+        number = {item: k for k, item in enumerate(chosen)}
         inside = np.isin(self.owners, items)
         left = Responses(
             self.counts[items],
@@ -124,7 +126,7 @@ def best_of(rewards: Floats, responses: Responses, k: int) -> Floats:
     if out_of_range(responses).any():
         raise ValueError("best_of takes grades from 0 to 1")
     kept, item = np.flatnonzero(responses.graded), responses.owners[responses.graded]
-    n, weights = len(responses.counts), _order_weights(responses.count(responses.graded), k)
+    n, weights = len(responses.counts), _order_weights(responses.sums(responses.graded), k)
     credits = np.empty((len(rewards), n))
     for row, reward in enumerate(rewards[:, kept]):
         order = np.lexsort((-reward, item))
@@ -161,7 +163,7 @@ def ties(rewards: Floats, responses: Responses) -> Floats:
 
 def best_chance(responses: Responses) -> Floats:
     """|acceptable| / |graded|, (n,)."""
-    return responses.count(responses.acceptable) / responses.count(responses.graded)
+    return responses.sums(responses.acceptable) / responses.sums(responses.graded)
 
 
 def pairwise_chance(responses: Responses) -> Floats:
@@ -171,7 +173,7 @@ def pairwise_chance(responses: Responses) -> Floats:
 
 def strict_chance(responses: Responses) -> Floats:
     """1 / C(graded, acceptable), (n,)."""
-    right, wrong = responses.count(responses.acceptable), responses.count(responses.others)
+    right, wrong = responses.sums(responses.acceptable), responses.sums(responses.others)
     most = int(right.max(initial=0))
     steps = np.arange(1, most + 1)
     factors = np.where(steps <= right[:, None], steps / (wrong[:, None] + steps), 1.0)
@@ -180,8 +182,7 @@ def strict_chance(responses: Responses) -> Floats:
 
 def best_of_chance(responses: Responses) -> Floats:
     """The mean grade, (n,)."""
-    total = np.add.reduceat(np.where(responses.graded, responses.grades, 0.0), responses.starts)
-    return total / responses.count(responses.graded)
+    return responses.sums(np.where(responses.graded, responses.grades, 0.0)) / responses.sums(responses.graded)
 
 
 def ties_chance(responses: Responses) -> Floats:
@@ -202,11 +203,11 @@ def margins(rewards: Floats, responses: Responses) -> Floats:
     return _largest(rewards, r.acceptable, r) - _largest(rewards, r.others, r)
 
 
-def mean_lengths(chars: Codes, responses: Responses) -> tuple[Floats, Floats]:
-    """Mean characters of the acceptable responses, and of the others, (n,) each, of chars (R,)."""
+def mean_chars(chars: Codes, responses: Responses) -> tuple[Floats, Floats]:
+    """Mean characters (n,) of the acceptable responses and of the others, of chars (R,); NaN where there are none."""
     r = responses
-    total = (np.add.reduceat(np.where(mask, chars, 0), r.starts) for mask in (r.acceptable, r.others))
-    right, wrong = (s / np.maximum(r.count(mask), 1.0) for s, mask in zip(total, (r.acceptable, r.others), strict=True))
+    with np.errstate(invalid="ignore"):
+        right, wrong = (r.sums(chars * mask) / r.sums(mask) for mask in (r.acceptable, r.others))
     return right, wrong
 
 
@@ -221,7 +222,7 @@ def without_comparison(responses: Responses, level: Level = "") -> Mask:
 def out_of_range(responses: Responses) -> Mask:
     """(n,) items without a grade, or with one outside [0, 1]."""
     wrong = responses.graded & ~((responses.grades >= 0) & (responses.grades <= 1))
-    return (responses.count(wrong) > 0) | (responses.count(responses.graded) == 0)
+    return (responses.sums(wrong) > 0) | (responses.sums(responses.graded) == 0)
 
 
 def without_partner(responses: Responses) -> Mask:
@@ -271,7 +272,8 @@ def _comparisons(responses: Responses, level: Level) -> Iterator[tuple[Codes, Co
     starts = responses.starts.tolist()
     chosen = [(starts[i] + a, starts[i] + b) for i in sorted(responses.pairs) for a, b in responses.pairs[i]]
     if chosen:
-        yield from _oriented(*np.array(chosen, dtype=np.intp).T, responses, level)
+        a, b = np.array(chosen, dtype=np.intp).T
+        yield from _oriented(a, b, responses, level)
 
 
 def _oriented(a: Codes, b: Codes, responses: Responses, level: Level) -> Iterator[tuple[Codes, Codes, Codes]]:

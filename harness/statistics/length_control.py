@@ -1,18 +1,20 @@
 """How much of a reward's accuracy is taste for length.
 
-One pair's margins (items,) and length differences (items,), chosen minus rejected: scored items only, at least one.
-Which response is called first is arbitrary, so every item is taken in both orders (margin, difference and label all
-change sign): means are then 0 and the choice of order drops out.
+One reward's margins (items,), best acceptable response less best other, and length differences (items,), mean of the
+acceptable less mean of the others: scored items only, at least one. Which side is called first is arbitrary, so every
+item is taken in both orders (margin, difference and label all change sign): means are then 0 and the choice of order
+drops out.
 """
 
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import expit
 
-from .confidence import Estimate, Floats, Labels, Z, correctness
+from .arrays import Codes, Estimate, Floats
+from .credits import credit
+from .intervals import Z, fisher_interval
 
 PRIOR: Final = 1.0
 """Ridge of the logistic fit, as a prior of variance 1/PRIOR on either coefficient: finite for separated data."""
@@ -32,11 +34,11 @@ class LengthControl:
     """Logits for one standard deviation of length difference (through tanh): taste for the longer response."""
 
 
-def length_control(margin: Floats, difference: Floats, cluster: Labels) -> LengthControl:
+def length_control(margin: Floats, difference: Floats, cluster: Codes) -> LengthControl:
     """The analyses above with intervals allowing for clusters."""
     spread = float(np.sqrt((difference**2).mean()))
     scaled = difference / spread if spread > 0 else np.zeros_like(margin)
-    accuracy, slope = _logistic(correctness(margin), np.tanh(scaled), cluster)
+    accuracy, slope = _logistic(credit(margin), np.tanh(scaled), cluster)
     return LengthControl(
         correlation=_jackknifed(margin, np.zeros_like(margin), cluster),
         partial_correlation=_jackknifed(margin, scaled, cluster),
@@ -54,22 +56,17 @@ def _partial(sums: Floats) -> Floats:
     return np.where(defined, cross / np.sqrt(np.where(defined, left_m * left_1, 1.0)), np.nan)
 
 
-def _jackknifed(margin: Floats, difference: Floats, cluster: Labels) -> Estimate:
+def _jackknifed(margin: Floats, difference: Floats, cluster: Codes) -> Estimate:
     """The partial correlation, its interval on Fisher's z scale from leaving out one cluster at a time."""
     terms = (margin**2, margin, difference**2, difference, margin * difference, np.ones_like(margin))
     by_cluster = np.stack([np.bincount(cluster, term) for term in terms])[:, np.unique(cluster)]
     total = by_cluster.sum(axis=1)
-    value = float(_partial(total))
-    left_out = _partial(total[:, None] - by_cluster)
-    z, drawn = (np.arctanh(np.clip(r, -1 + 1e-9, 1 - 1e-9)) for r in (np.asarray(value), left_out))
-    count = len(left_out)
-    if count < 2 or np.isnan(drawn).any() or np.isnan(value):
-        return Estimate(value, np.nan, np.nan)
-    error = np.sqrt((count - 1) / count * ((drawn - drawn.mean()) ** 2).sum())
-    return Estimate(value, float(np.tanh(z - Z * error)), float(np.tanh(z + Z * error)))
+    value = np.asarray(_partial(total))
+    low, high = fisher_interval(value, _partial(total[:, None] - by_cluster), np.inf)
+    return Estimate(float(value), float(low), float(high))
 
 
-def _logistic(right: Floats, length: Floats, cluster: Labels) -> tuple[Estimate, Estimate]:
+def _logistic(right: Floats, length: Floats, cluster: Codes) -> tuple[Estimate, Estimate]:
     """P(right) = σ(α + β length): accuracy σ(α) at equal length, and β (Newton's method, sandwich errors)."""
     x = np.stack([np.ones_like(length), length], axis=1)
     beta = np.zeros(2)
@@ -89,7 +86,7 @@ def _logistic(right: Floats, length: Floats, cluster: Labels) -> tuple[Estimate,
     return accuracy, Estimate(float(beta[1]), float(low[1]), float(high[1]))
 
 
-def _derivatives(x: Floats, right: Floats, beta: Floats) -> tuple[Floats, NDArray[np.float64]]:
+def _derivatives(x: Floats, right: Floats, beta: Floats) -> tuple[Floats, Floats]:
     """Negative Hessian (2, 2) and gradient (2,) of the penalised log-likelihood."""
     probability = expit(x @ beta)
     hessian = (x * (probability * (1 - probability))[:, None]).T @ x + PRIOR * np.eye(2)

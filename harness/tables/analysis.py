@@ -1,4 +1,4 @@
-"""From the margins of a run to its analyses: a pair's confidence and length, a grid's alignment gap."""
+"""From the rewards of a run to its analyses: a pair's confidence and length, a grid's alignment gap."""
 
 from collections.abc import Sequence
 
@@ -6,17 +6,17 @@ import numpy as np
 import pandas as pd
 
 from ..alignment_gap.gap_tables import analyse_grid
-from ..alignment_gap.grid_data import GridData, MarginData
-from ..statistics.metrics import Floats
-from .accuracy import Label, Sample
-from .item_tables import analyse_pair
+from ..alignment_gap.grid_data import GridData
+from ..statistics.arrays import Floats
+from .item_tables import ItemData, analyse_pair
 from .run_record import RunFacts, benchmark_scores, ordered_benchmarks
+from .sample import Label, Sample
 
 
-def pair_analyses(labels: Sequence[Label], margins: Floats, sample: Sample, seed: int) -> dict[str, pd.DataFrame]:
+def pair_analyses(labels: Sequence[Label], rewards: Floats, sample: Sample, seed: int) -> dict[str, pd.DataFrame]:
     """Selection curve, calibration, confidence and length of every variant of a pair."""
-    strong, weak, variant = (tuple(label[i] for label in labels) for i in range(3))
-    data = MarginData(strong, weak, variant, margins, sample.clusters, sample.length_difference)
+    margins, credits = sample.margins(rewards), sample.credits(rewards)
+    data = ItemData(dict(enumerate(labels)), margins, credits, sample.clusters, sample.length_difference)
     return analyse_pair(data, seed=seed)
 
 
@@ -26,7 +26,7 @@ def analysed_variant(labels: Sequence[Label]) -> str | None:
     return "vanilla" if "vanilla" in of_two else next(iter(of_two), None)
 
 
-def grid_analyses(facts: RunFacts, labels: Sequence[Label], margins: Floats, sample: Sample) -> dict[str, pd.DataFrame]:
+def grid_analyses(facts: RunFacts, labels: Sequence[Label], rewards: Floats, sample: Sample) -> dict[str, pd.DataFrame]:
     """Alignment-gap analyses of the grid's pairs; empty where no variant takes both checkpoints."""
     variant = analysed_variant(labels)
     if variant is None:
@@ -48,10 +48,11 @@ def grid_analyses(facts: RunFacts, labels: Sequence[Label], margins: Floats, sam
         strong=np.array([numbers[labels[row][0]] for row in rows]),
         weak=np.array([numbers[labels[row][1]] for row in rows]),
         family=tuple(family[labels[row][0], labels[row][1]] for row in rows),
-        margin=margins[rows],
-        clusters=sample.clusters,
+        margin=sample.margins(rewards, rows),
+        credit=sample.credits(rewards, rows),
+        chance=sample.chance(),
         length_difference=sample.length_difference,
         scopes=sample.scopes,
-        multiplicity=sample.multiplicity,
+        bootstrap=sample.bootstrap,
     )
     return analyse_grid(data, resamples=facts.options.resamples, seed=facts.options.seed)

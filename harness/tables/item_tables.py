@@ -1,21 +1,14 @@
 """Tables of what can be said of one pair: selection curve, calibration, confidence, length."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 import pandas as pd
 
-from ..alignment_gap.grid_data import MarginData
-from ..statistics.confidence import (
-    Calibration,
-    Estimate,
-    Labels,
-    calibration,
-    folds_of,
-    selection_area,
-    selection_curve,
-)
+from ..statistics.arrays import Codes, Estimate, Floats
+from ..statistics.confidence import Calibration, calibration, folds_of, selection_area, selection_curve
 from ..statistics.length_control import length_control
 
 PAIR: Final = ["strong", "weak", "variant"]
@@ -28,33 +21,47 @@ COLUMNS: Final = {
 }
 
 
-def analyse_pair(data: MarginData, *, seed: int) -> dict[str, pd.DataFrame]:
-    """The tables of COLUMNS for each row of the margins; `seed` draws the folds of the calibration.
+@dataclass(frozen=True, slots=True)
+class ItemData:
+    """What the analyses of single items take; a row is a pair under a variant."""
+
+    labels: Mapping[int, tuple[str, str, str]]
+    """Row → (strong, weak or empty, variant); a row without labels is left out."""
+    margin: Floats
+    """(rows, items): reward of the best acceptable response less that of the best other; NaN = unscored."""
+    credit: Floats
+    """(rows, items): what each item earns by its rule; NaN = unscored."""
+    clusters: Codes
+    """(items,): items of one number are not independent of each other."""
+    length_difference: Floats
+    """(items,): mean characters of the acceptable responses less those of the others."""
+
+
+def analyse_pair(data: ItemData, *, seed: int) -> dict[str, pd.DataFrame]:
+    """The tables of COLUMNS for each labelled row; `seed` draws the folds of the calibration.
 
     Unscored items are left out; a row without a scored item has no rows in the tables.
     """
-    cluster = np.unique(data.clusters, return_inverse=True)[1]
-    fold = folds_of(cluster, np.random.default_rng(seed))
+    fold = folds_of(data.clusters, np.random.default_rng(seed))
     rows: dict[str, list[list[object]]] = {name: [] for name in COLUMNS}
-    for number in range(len(data.margin)):
-        label = [data.strong[number], data.weak[number], data.variant[number]]
-        for table, values in _row_of(data, number, cluster, fold):
+    for number, label in data.labels.items():
+        for table, values in _row_of(data, number, fold):
             rows[table].append([*label, *values])
     return {name: pd.DataFrame(rows[name], columns=columns) for name, columns in COLUMNS.items()}
 
 
-def _row_of(data: MarginData, number: int, cluster: Labels, fold: Labels) -> Iterator[tuple[str, list[object]]]:
-    scored = ~np.isnan(data.margin[number])
+def _row_of(data: ItemData, number: int, fold: Codes) -> Iterator[tuple[str, list[object]]]:
+    scored = ~np.isnan(data.margin[number]) & ~np.isnan(data.credit[number])
     if not scored.any():
         return
-    margin, difference = data.margin[number, scored], data.length_difference[scored].astype(np.float64)
-    cluster, fold = cluster[scored], fold[scored]
-    for point in selection_curve(margin, cluster):
+    margin, right, difference = data.margin[number, scored], data.credit[number, scored], data.length_difference[scored]
+    cluster, fold = data.clusters[scored], fold[scored]
+    for point in selection_curve(margin, right, cluster):
         yield "selection", [point.fraction, point.n, *_numbers(point.accuracy)]
     fitted = calibration(margin, cluster, fold)
     for held in fitted.bins:
         yield "calibration", [held.bin, held.n, held.confidence, *_numbers(held.accuracy)]
-    for statistic, estimate in _confidence(fitted, selection_area(margin, cluster)):
+    for statistic, estimate in _confidence(fitted, selection_area(margin, right, cluster)):
         yield "confidence", [statistic, *_numbers(estimate)]
     controlled = length_control(margin, difference, cluster)
     yield "length", ["correlation", *_numbers(controlled.correlation)]

@@ -162,7 +162,7 @@ def items_table(question: Question, scored: Sequence[GroupScores], lengths: Leng
 
 
 def pairs_table(accuracy: pd.DataFrame, facts: RunFacts) -> pd.DataFrame:
-    """One row a pair and variant: gaps on every benchmark (strong − weak, points) and overall accuracy in per cent."""
+    """One row a pair and variant: gaps on every benchmark (strong − weak, points), overall accuracy in per cent."""
     overall = accuracy[(accuracy["scope"] == "overall") & (accuracy["strong"] != "") & (accuracy["weak"] != "")]
     table = overall[["strong", "weak", "variant"]].copy()
     family = {(s, w): g.group.family for g in facts.scored for s, w in g.group.pairs}

@@ -25,14 +25,14 @@ def run_result(facts: RunFacts, labels: Sequence[Label], rewards: NDArray[np.flo
     margins = sample.margins(rewards)
     accuracy = accuracy_table(labels, rewards, sample)
     tables: dict[str, pd.DataFrame | Frames] = {
-        "items": items_table(question, facts.scored, sample.mean_lengths),
+        "items": items_table(question, facts.scored, sample.mean_chars),
         "margins": _margins(labels, margins, question.task.items.ids),
         "rewards": _rewards(labels, rewards, question.task.items.ids, question.task.items.counts),
         "accuracy": accuracy,
         "comparisons": comparison_table(labels, rewards, against_vanilla(labels), sample),
     }
     if facts.kind == "pair":
-        tables |= pair_analyses(labels, margins, sample, options.seed)
+        tables |= pair_analyses(labels, rewards, sample, options.seed)
     else:
         tables |= {"pairs": pairs_table(accuracy, facts), **grid_analyses(facts, labels, rewards, sample)}
     return RunResult(run_record(facts, int((margins == 0).sum())), tables)

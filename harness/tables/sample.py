@@ -98,13 +98,13 @@ class Sample:
     @property
     def length_difference(self) -> Floats:
         """Mean characters of the acceptable responses less those of the others, (n,)."""
-        right, wrong = self.mean_lengths
+        right, wrong = self.mean_chars
         return right - wrong
 
     @property
-    def mean_lengths(self) -> tuple[Floats, Floats]:
+    def mean_chars(self) -> tuple[Floats, Floats]:
         """Mean characters of the acceptable responses and of the others, (n,) each."""
-        return rules.mean_lengths(self.chars, self.responses)
+        return rules.mean_chars(self.chars, self.responses)
 
     def _by_rows(self, work: Callable[[Floats], Floats], rewards: Floats, rows: Sequence[int] | Codes | None) -> Floats:
         """`work` on some rows at a time."""

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from cdr_eval.harness.alignment_gap import correlation
+from cdr_eval.harness.statistics import correlation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats

@@ -6,8 +6,8 @@ from typing import Final
 
 import numpy as np
 
+from ..statistics.arrays import Floats
 from .checkpoint_pairs import ALL_ORDERED, NO_SELF, PAIR_SETS, POSITIVE, Pairs, pair_set, restrict
-from .correlation import Floats
 from .gap_correlation import (
     METHODS,
     correlate,
@@ -95,6 +95,8 @@ def comparison_rows(frame: Frame, benchmarks: tuple[str, str], other: Floats, sc
     for name in PAIR_SETS if len(frame.row) else ():
         pairs = pair_set(frame.pairs, name)
         estimates = correlation_difference(pairs, other)
+        count = pairs.chosen(pairs.gaps(pairs.score)).sum()
+        yield Cell(name, frame.family, "overall", " - ".join(benchmarks)).row("n_pairs", count)
         for s, scope in enumerate(scopes):
             cell = Cell(name, frame.family, scope, " - ".join(benchmarks))
             yield cell.estimate("pearson_difference", estimates, (s,))

@@ -1,28 +1,23 @@
 """Pearson, Spearman and Kendall correlations of many resamples or permutations at once.
 
-Shapes: R rows (resamples or permutations), P observations (pairs of checkpoints), S outcomes (scopes).
+Shapes: R rows (resamples or permutations), P observations, S outcomes (scopes).
 A weight says how often an observation occurs: whole numbers are bootstrap multiplicities, 0 and 1 choose.
 Where one side has no spread the correlation is undefined: NaN, without a warning.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Codes = NDArray[np.intp]
+from .arrays import Codes, Floats, chunks
+
 ROUNDING: Final = 1e-13
 """A variance below this share of the whole data's mean square is rounding, not spread."""
 MANY_ROWS: Final = 1000
 FEW_ROWS: Final = 200
 """Rows worked on at once: many for one large product of matrices, few for what should stay in the cache."""
-
-
-def chunks(rows: int, size: int = MANY_ROWS) -> Iterator[slice]:
-    """Slices of at most `size` rows that cover `rows`."""
-    yield from (slice(start, min(start + size, rows)) for start in range(0, rows, size))
 
 
 def ratio(numerator: Floats, denominator: Floats, floor: float = 0.0) -> Floats:
@@ -72,7 +67,7 @@ def spearman_resampled(x: Codes, y: Codes, weights: Floats) -> Floats:
     """
     signs = np.stack([_signs(row) for row in (x, *y)])
     rho = np.empty((len(weights), len(y)))
-    for rows in chunks(len(weights)):
+    for rows in chunks(len(weights), MANY_ROWS):
         w = weights[rows]
         ranks = _products(w.astype(np.float32), signs).astype(np.float64)
         rho[rows] = np.stack([_rank_correlation(ranks[:, 0], ranks[:, 1 + s], w) for s in range(len(y))], axis=1)
@@ -96,7 +91,7 @@ def kendall_resampled(x: Codes, y: Codes, weights: Floats) -> Floats:
     sign_x, signs_y = _signs(x), np.stack([_signs(row) for row in y])
     forms = np.concatenate([sign_x * signs_y, np.abs(signs_y), np.abs(sign_x)[None]])
     tau = np.empty((len(weights), len(y)))
-    for rows in chunks(len(weights)):
+    for rows in chunks(len(weights), MANY_ROWS):
         w = weights[rows].astype(np.float32)
         sums = (_products(w, forms) * w[:, None, :]).sum(axis=2, dtype=np.float64)
         tau[rows] = ratio(sums[:, : len(y)], np.sqrt(sums[:, len(y) : -1] * sums[:, -1:]), floor=0.5)
