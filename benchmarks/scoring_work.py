@@ -9,7 +9,7 @@ import torch
 from cdr_eval.harness.rendering.chat import ChatRenderer
 from cdr_eval.harness.scoring.protocol import ScoringRequest
 from cdr_eval.tasks.conditioning import Conversation
-from cdr_eval.tasks.preference import Turn
+from cdr_eval.tasks.item import Turn
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 

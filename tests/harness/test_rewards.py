@@ -9,7 +9,7 @@ from cdr_eval.harness.rewards import ScoreMatrix, margins, rewards
 from cdr_eval.harness.statistics.metrics import credit
 from cdr_eval.tasks.conditioning import Conversation, Side, condition
 from cdr_eval.tasks.criteria import DEFAULT_CRITERIA, demonstration, load_criteria
-from cdr_eval.tasks.preference import PreferenceItem, Turn
+from cdr_eval.tasks.item import Item, Turn
 from cdr_eval.tasks.variants import Role, Variant, declare_variants
 from hypothesis import given
 from hypothesis import strategies as st
@@ -163,7 +163,7 @@ def language_model(name: str) -> Callable[[Conversation], float]:
 
 def test_margins_of_whole_texts_are_those_of_the_reference_formulas():
     items = [
-        PreferenceItem(str(n), "all", (Turn(role="user", content=f"Question {n}?"),), f"good {n}", f"bad {n}")
+        Item.preference(str(n), "all", (Turn(role="user", content=f"Question {n}?"),), f"good {n}", f"bad {n}")
         for n in range(ITEMS)
     ]
     models: dict[Role, Callable[[Conversation], float]] = {"strong": language_model("s"), "weak": language_model("w")}
@@ -178,7 +178,7 @@ def test_margins_of_whole_texts_are_those_of_the_reference_formulas():
     def log_prob(role: Role, text: str, response: str) -> float:
         return models[role](Conversation((Turn(role="user", content=text),), response))
 
-    def wrapped(domain: str, item: PreferenceItem) -> str:
+    def wrapped(domain: str, item: Item) -> str:
         example = demonstration(CRITERIA.domains[domain], 5, item.id)
         slots = {"instruction": CRITERIA.domains[domain].instruction, "query": item.prompt[0]["content"]}
         slots |= {f"example_{part}": getattr(example, part) for part in ("query", "good", "bad", "why")}
@@ -187,7 +187,7 @@ def test_margins_of_whole_texts_are_those_of_the_reference_formulas():
             text = text.replace(f"${slot}", slots[slot])
         return text
 
-    def asked(domain: str, item: PreferenceItem, a: str, b: str) -> str:
+    def asked(domain: str, item: Item, a: str, b: str) -> str:
         slots = {"instruction": CRITERIA.domains[domain].instruction, "response_a": a, "response_b": b}
         text = CRITERIA.judge.layout.replace("$query", item.prompt[0]["content"])
         for slot, value in slots.items():

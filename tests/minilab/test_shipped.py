@@ -4,6 +4,7 @@ import json
 import re
 from importlib.resources import files
 from pathlib import Path
+from typing import Literal
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from cdr_eval.harness.cli.minilab import minilab
 from cdr_eval.harness.minilab.manifest import hash_files
 from cdr_eval.harness.minilab.tokenizer import ASSISTANT, BOS, END, USER
 from cdr_eval.model_registry.registry import load_registry
-from cdr_eval.tasks.conditioning import condition, routing_conversations
+from cdr_eval.tasks.conditioning import IDENTITY, Conditioning, conversations, routing_conversations
 from cdr_eval.tasks.criteria import load_criteria
 from cdr_eval.tasks.minilab.world import CRITERIA, load_minilab
 from click.testing import CliRunner
@@ -72,7 +73,7 @@ def test_everything_is_at_most_8_megabytes():
 
 def test_tokenizer_gives_back_the_worlds_text(tokenizer):
     for item in load_minilab().items:
-        for text in (item.prompt[-1]["content"], item.chosen, item.rejected):
+        for text in (item.prompt[-1]["content"], *item.responses):
             encoded = tokenizer(text, return_offsets_mapping=True)
             assert tokenizer.decode(encoded["input_ids"]) == text
             assert "".join(text[start:end] for start, end in encoded["offset_mapping"]) == text
@@ -81,10 +82,11 @@ def test_tokenizer_gives_back_the_worlds_text(tokenizer):
 def test_vocabulary_has_every_word_that_the_task_can_show(tokenizer):
     """Items, criteria, router and judge: no unknown token anywhere."""
     criteria = load_criteria(CRITERIA)
-    kinds = ("criteria", "judge-first", "judge-second")
-    conditionings = ["identity", *(f"{kind}:{domain}" for kind in kinds for domain in criteria.domains)]
+    kinds: tuple[Literal["criteria", "judge-first", "judge-second"], ...] = ("criteria", "judge-first", "judge-second")
+    conditionings = [IDENTITY, *(Conditioning(kind, domain) for kind in kinds for domain in criteria.domains)]
     for item in load_minilab().items[::7]:
-        shown = [condition(item, "rejected", name, criteria, 1) for name in conditionings]
+        shown = [c for named in conditionings for c in conversations(item, named, criteria, 1)[1]]
+        assert len(shown) == len(conditionings)
         for conversation in (*shown, *routing_conversations(item, criteria).values()):
             text = f"{BOS}{USER}{conversation.messages[-1]['content']}{END}{ASSISTANT}{conversation.response}{END}"
             assert tokenizer.unk_token_id not in tokenizer(text)["input_ids"]

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 from cdr_eval.harness.minilab.baselines import measure_baselines
-from cdr_eval.tasks.conditioning import condition
+from cdr_eval.tasks.conditioning import Conditioning, conversations
 from cdr_eval.tasks.criteria import load_criteria
 from cdr_eval.tasks.minilab.chat import LENGTHS, TONES
 from cdr_eval.tasks.minilab.words import ANIMALS, FACTS, PERSONS, SPLITS, THINGS, combination_split, pool
@@ -116,7 +116,7 @@ def test_lengths_of_good_and_bad_responses_overlap_in_every_section():
     items = load_minilab().items
     for subsets_of in SECTIONS.values():
         names = {subset.name for subset in subsets_of}
-        longer = [len(i.chosen) - len(i.rejected) for i in items if i.subset in names]
+        longer = [len(i.responses[0]) - len(i.responses[1]) for i in items if i.subset in names]
         share = sum((d > 0) + 0.5 * (d == 0) for d in longer) / len(longer)
         assert 0.4 < share < 0.6
 
@@ -148,6 +148,6 @@ def test_demonstrations_are_true_in_the_world():
 def test_criteria_render_for_every_domain():
     criteria, item = load_criteria(CRITERIA), load_minilab().items[0]
     for domain, meant in criteria.domains.items():
-        text = condition(item, "chosen", f"criteria:{domain}", criteria, 0).messages[-1]["content"]
+        text = conversations(item, Conditioning("criteria", domain), criteria, 0)[0][0].messages[-1]["content"]
         assert meant.instruction in text
         assert text.endswith(f"now: {item.prompt[-1]['content']} good:")

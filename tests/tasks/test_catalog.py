@@ -9,6 +9,7 @@ import pytest
 from cdr_eval.errors import UserError
 from cdr_eval.tasks.catalog import load_task, missing_subsets, task_list
 from cdr_eval.tasks.criteria import DEFAULT_CRITERIA
+from cdr_eval.tasks.preference import load_preferences
 from cdr_eval.tasks.rewardbench import SECTIONS
 
 ROW = {"prompt": "q", "chosen": "a", "rejected": "b"}
@@ -27,6 +28,7 @@ def test_a_file_with_rewardbench_subsets_gets_its_sections(tmp_path: Path) -> No
     assert task.section_of("math-prm") == "Reasoning"
     assert len(missing_subsets(task)) == 21
     assert task.criteria == DEFAULT_CRITERIA
+    assert task.items == load_preferences(task.source)
 
 
 def test_any_other_file_has_no_sections(tmp_path: Path) -> None:

@@ -1,15 +1,25 @@
 """What each conditioning makes of an item, against texts put together by hand."""
 
 from collections import Counter
+from typing import Literal
 
 import pytest
-from cdr_eval.tasks.conditioning import Conversation, Side, condition, conditioning_of_domain, routing_conversations
+from cdr_eval.tasks.conditioning import (
+    EMPTY,
+    IDENTITY,
+    Conditioning,
+    Conversation,
+    conditioning_of_domain,
+    conversations,
+    routing_conversations,
+)
 from cdr_eval.tasks.criteria import DEFAULT_CRITERIA, Criteria, Demonstration, Domain, Judge, Router, load_criteria
-from cdr_eval.tasks.preference import PreferenceItem, Turn
+from cdr_eval.tasks.item import Item, Turn
 from hypothesis import given
 from hypothesis import strategies as st
 
-SIDES: tuple[Side, Side] = ("chosen", "rejected")
+SAFETY = Conditioning("criteria", "safety")
+FIRST, SECOND = Conditioning("judge-first", "safety"), Conditioning("judge-second", "safety")
 DEMONSTRATIONS = tuple(Demonstration(query=f"q{i}", good=f"g{i}", bad=f"b{i}", why=f"w{i}") for i in range(5))
 CRITERIA = Criteria(
     domains={
@@ -25,11 +35,13 @@ TEXT = st.text(st.characters(exclude_characters="|", exclude_categories=["Cs"]),
 PROMPTS = st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), TEXT), max_size=3).flatmap(
     lambda turns: TEXT.map(lambda last: tuple(Turn(role=r, content=c) for r, c in (*turns, ("user", last))))
 )
-ITEMS = st.builds(PreferenceItem, id=TEXT, subset=TEXT, prompt=PROMPTS, chosen=TEXT, rejected=TEXT)
+ITEMS = st.builds(
+    Item, id=TEXT, subset=TEXT, prompt=PROMPTS, responses=st.lists(TEXT, min_size=2, max_size=5).map(tuple)
+)
 
 
-def item(query: str = "Why?", name: str = "1") -> PreferenceItem:
-    return PreferenceItem(name, "all", (Turn(role="user", content=query),), "Because.", "No.")
+def item(query: str = "Why?", name: str = "1") -> Item:
+    return Item.preference(name, "all", (Turn(role="user", content=query),), "Because.", "No.")
 
 
 def last_turn(conversation: Conversation) -> str:
@@ -37,38 +49,43 @@ def last_turn(conversation: Conversation) -> str:
     return conversation.messages[-1]["content"]
 
 
+def single(item: Item, conditioning: Conditioning, criteria: Criteria = CRITERIA, seed: int = 0) -> list[Conversation]:
+    """The conversation of each response where there is one a response."""
+    made = conversations(item, conditioning, criteria, seed)
+    assert [len(of_response) for of_response in made] == [1] * len(item.responses)
+    return [conversation for (conversation,) in made]
+
+
 @given(ITEMS)
-def test_identity_and_the_empty_prompt(item: PreferenceItem):
-    assert condition(item, "chosen", "identity", CRITERIA, 0) == Conversation(item.prompt, item.chosen)
-    assert condition(item, "rejected", "identity", CRITERIA, 0) == Conversation(item.prompt, item.rejected)
-    for side, response in zip(SIDES, (item.chosen, item.rejected), strict=True):
-        empty = condition(item, side, "empty", CRITERIA, 0)
-        assert empty.messages == ({"role": "user", "content": ""},)
-        assert empty.response == response
+def test_identity_and_the_empty_prompt(item: Item):
+    assert single(item, IDENTITY) == [Conversation(item.prompt, response) for response in item.responses]
+    nothing = (Turn(role="user", content=""),)
+    assert single(item, EMPTY) == [Conversation(nothing, response) for response in item.responses]
 
 
 @given(ITEMS, st.integers(0, 3))
-def test_criteria_wrap_the_last_user_turn_and_nothing_else(item: PreferenceItem, seed: int):
-    chosen, rejected = (condition(item, side, "criteria:safety", CRITERIA, seed) for side in SIDES)
-    assert chosen.messages == rejected.messages
-    assert (chosen.response, rejected.response) == (item.chosen, item.rejected)
-    assert chosen.messages[:-1] == item.prompt[:-1]
+def test_criteria_wrap_the_last_user_turn_and_nothing_else(item: Item, seed: int):
+    """All responses of an item share the demonstration."""
+    made = single(item, SAFETY, seed=seed)
+    assert all(conversation.messages == made[0].messages for conversation in made)
+    assert tuple(conversation.response for conversation in made) == item.responses
+    assert made[0].messages[:-1] == item.prompt[:-1]
     query = item.prompt[-1]["content"]
     texts = [f"Be safe.|q{i}|g{i}|b{i}|w{i}|{query}|A $ now:" for i in range(5)]
-    assert last_turn(chosen) in texts
+    assert last_turn(made[0]) in texts
 
 
 @given(ITEMS, st.integers(0, 1000))
-def test_the_demonstration_is_a_function_of_seed_and_item_id(item: PreferenceItem, seed: int):
-    same_id = PreferenceItem(item.id, "other", (Turn(role="user", content="other"),), "x", "y")
-    texts = [last_turn(condition(i, "chosen", "criteria:safety", CRITERIA, seed)) for i in (item, same_id)]
+def test_the_demonstration_is_a_function_of_seed_and_item_id(item: Item, seed: int):
+    same_id = Item.preference(item.id, "other", (Turn(role="user", content="other"),), "x", "y")
+    texts = [last_turn(single(i, SAFETY, seed=seed)[0]) for i in (item, same_id)]
     assert texts[0].split("|")[1:5] == texts[1].split("|")[1:5]
 
 
 def test_demonstrations_are_drawn_uniformly_and_change_with_the_seed():
     def draws(seed: int) -> list[str]:
         items = (item(name=str(n)) for n in range(4000))
-        return [last_turn(condition(i, "chosen", "criteria:safety", CRITERIA, seed)).split("|")[1] for i in items]
+        return [last_turn(single(i, SAFETY, seed=seed)[0]).split("|")[1] for i in items]
 
     counts = Counter(draws(0))
     assert sorted(counts) == ["q0", "q1", "q2", "q3", "q4"]
@@ -79,55 +96,75 @@ def test_demonstrations_are_drawn_uniformly_and_change_with_the_seed():
 
 def test_dollar_signs_of_users_are_no_placeholders():
     query = "Is $query $5 or $$5, ${instruction}?"
-    asked = PreferenceItem("1", "all", (Turn(role="user", content=query),), "$why", "${x}")
-    assert last_turn(condition(asked, "chosen", "criteria:safety", CRITERIA, 0)).split("|")[5] == query
-    judged = last_turn(condition(asked, "chosen", "judge-first:safety", CRITERIA, 0))
+    asked = Item.preference("1", "all", (Turn(role="user", content=query),), "$why", "${x}")
+    assert last_turn(single(asked, SAFETY)[0]).split("|")[5] == query
+    judged = last_turn(single(asked, FIRST)[0])
     assert judged == f"Be safe. Q: {query} A: $why B: ${{x}}"
     assert last_turn(routing_conversations(asked, CRITERIA)["CHAT"]) == f"Which? {query}"
 
 
 def test_the_judge_sees_both_orders_and_answers_with_the_label_of_the_response_in_question():
-    shown = {(s, o): condition(item(), s, f"judge-{o}:safety", CRITERIA, 0) for s in SIDES for o in ("first", "second")}
     chosen_first = "Be safe. Q: Why? A: Because. B: No."
     rejected_first = "Be safe. Q: Why? A: No. B: Because."
-    texts = {case: (last_turn(conversation), conversation.response) for case, conversation in shown.items()}
+    texts = {order: [(last_turn(c), c.response) for c in single(item(), order)] for order in (FIRST, SECOND)}
     assert texts == {
-        ("chosen", "first"): (chosen_first, "1st"),
-        ("rejected", "first"): (rejected_first, "1st"),
-        ("chosen", "second"): (rejected_first, "2nd"),
-        ("rejected", "second"): (chosen_first, "2nd"),
+        FIRST: [(chosen_first, "1st"), (rejected_first, "1st")],
+        SECOND: [(rejected_first, "2nd"), (chosen_first, "2nd")],
     }
+
+
+@pytest.mark.parametrize(("order", "label"), [(FIRST, "1st"), (SECOND, "2nd")])
+@pytest.mark.parametrize("responses", [("x", "y", "z"), ("x", "y", "x"), ("a", "b", "c", "d")])
+def test_the_judge_is_asked_about_each_response_against_each_other_one(
+    order: Conditioning, label: str, responses: tuple[str, ...]
+):
+    asked = Item("1", "all", (Turn(role="user", content="q"),), responses)
+    made = conversations(asked, order, CRITERIA, 0)
+    assert {c.response for of_response in made for c in of_response} == {label}
+    for index, of_response in enumerate(made):
+        others = [other for place, other in enumerate(responses) if place != index]
+        shown = [(responses[index], other) if order is FIRST else (other, responses[index]) for other in others]
+        assert [last_turn(c) for c in of_response] == [f"Be safe. Q: q A: {a} B: {b}" for a, b in shown]
 
 
 def test_turns_before_the_last_stand_before_the_judges_question_and_not_before_the_routers():
     turns = (Turn(role="user", content="a"), Turn(role="assistant", content="b"), Turn(role="user", content="c"))
-    asked = PreferenceItem("1", "all", turns, "x", "y")
-    assert condition(asked, "chosen", "judge-first:safety", CRITERIA, 0).messages[:-1] == turns[:-1]
+    asked = Item.preference("1", "all", turns, "x", "y")
+    assert single(asked, FIRST)[0].messages[:-1] == turns[:-1]
     assert routing_conversations(asked, CRITERIA)["SAFETY"].messages == ({"role": "user", "content": "Which? c"},)
 
 
 def test_routing_scores_one_conversation_a_label():
-    conversations = routing_conversations(item(), CRITERIA)
-    assert {label: c.response for label, c in conversations.items()} == {"SAFETY": "SAFETY", "CHAT": "CHAT"}
-    assert len({last_turn(c) for c in conversations.values()}) == 1
+    asked = routing_conversations(item(), CRITERIA)
+    assert {label: c.response for label, c in asked.items()} == {"SAFETY": "SAFETY", "CHAT": "CHAT"}
+    assert len({last_turn(c) for c in asked.values()}) == 1
     assert routing_conversations(item(), CRITERIA.model_copy(update={"router": None})) == {}
 
 
 def test_a_domain_stands_for_its_criteria_and_none_for_the_prompt_as_it_is():
-    assert conditioning_of_domain("safety") == "criteria:safety"
-    assert conditioning_of_domain(None) == "identity"
+    assert conditioning_of_domain("safety") == SAFETY
+    assert conditioning_of_domain(None) == IDENTITY
 
 
-@pytest.mark.parametrize("unknown", ["criteria:nope", "judge-first:nope", "judge-third:safety", "nope"])
-def test_unknown_conditionings_are_errors(unknown: str):
+@pytest.mark.parametrize("kind", ["criteria", "judge-first", "judge-second"])
+def test_unknown_domains_are_errors(kind: Literal["criteria", "judge-first", "judge-second"]):
     with pytest.raises(KeyError):
-        condition(item(), "chosen", unknown, CRITERIA, 0)
+        conversations(item(), Conditioning(kind, "nope"), CRITERIA, 0)
+
+
+def test_a_conditioning_is_written_as_its_kind_and_domain():
+    assert [str(c) for c in (IDENTITY, EMPTY, SAFETY, FIRST)] == [
+        "identity",
+        "empty",
+        "criteria:safety",
+        "judge-first:safety",
+    ]
 
 
 def test_the_real_criteria_give_a_prompt_in_the_order_instruction_example_query_cue():
     criteria = load_criteria(DEFAULT_CRITERIA)
     for name, domain in criteria.domains.items():
-        text = last_turn(condition(item("WHY-IS-IT?"), "chosen", f"criteria:{name}", criteria, 0))
+        text = last_turn(single(item("WHY-IS-IT?"), Conditioning("criteria", name), criteria)[0])
         example = next(d for d in domain.demonstrations if d.query in text)
         parts = [domain.instruction, example.query, example.good, example.bad, example.why, "WHY-IS-IT?"]
         places = [text.index(part) for part in parts]

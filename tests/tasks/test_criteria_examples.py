@@ -121,7 +121,7 @@ def test_no_example_is_an_item_of_the_benchmark(rebuilt: Path) -> None:
     prompts: set[str] = set()
     for item in load_preferences(str(rebuilt)):
         prompts.add(item.prompt[-1]["content"].strip().lower())
-        for text in (item.prompt[-1]["content"], item.chosen, item.rejected):
+        for text in (item.prompt[-1]["content"], *item.responses):
             benchmark |= runs(text)
     for domain in CRITERIA.domains.values():
         for shown in domain.demonstrations:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cdr_eval.errors import UserError
-from cdr_eval.tasks.preference import MAX_TEXT_CHARS, PreferenceItem, content_hash, load_preferences
+from cdr_eval.tasks.item import MAX_TEXT_CHARS, Item, content_hash
+from cdr_eval.tasks.preference import load_preferences
 from cdr_eval.tasks.rows import MAX_LINE_BYTES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -64,7 +66,8 @@ def test_every_row_shape_in_every_format(
         path.write_text(json.dumps(row if suffix == ".jsonl" else [row]))
     (item,) = load_preferences(str(path))
     assert list(item.prompt) == prompt
-    assert (item.chosen, item.rejected) == ("The Rhine.", "No.")
+    assert (item.responses, item.grades) == (("The Rhine.", "No."), (1.0, 0.0))
+    assert item.is_preference
     assert (item.id, item.subset, item.problem) == ("1", "all", None)
 
 
@@ -217,7 +220,7 @@ def test_a_folder_with_a_clone_of_a_hub_dataset(tmp_path: Path, monkeypatch: pyt
     pq.write_table(pa.Table.from_pylist([PLAIN | {"id": 4}] * 1), data / "filtered-00000-of-00001.parquet")
     pq.write_table(pa.Table.from_pylist([PLAIN, PLAIN]), data / "raw-00000-of-00001.parquet")
     (item,) = load_preferences("some-org/some.data-set:filtered")
-    assert item == PreferenceItem("4", "all", ({"role": "user", "content": "Name a river."},), "The Rhine.", "No.")
+    assert item == Item.preference("4", "all", ({"role": "user", "content": "Name a river."},), "The Rhine.", "No.")
     assert len(load_preferences("some-org/some.data-set:raw")) == 2
     assert "has the splits filtered, raw: name one, as in some-org/some.data-set:" in fault("some-org/some.data-set")
     said = fault("some-org/some.data-set:absent")
@@ -247,7 +250,7 @@ def test_every_format_gives_the_same_items(tmp_path: Path, triples: list[tuple[s
     (tmp_path / "p.json").write_text(json.dumps(rows))
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "p.parquet")
     expected = tuple(
-        PreferenceItem(f"i{n}", "s", ({"role": "user", "content": prompt},), chosen, rejected)
+        Item.preference(f"i{n}", "s", ({"role": "user", "content": prompt},), chosen, rejected)
         for n, (prompt, chosen, rejected) in enumerate(triples)
     )
     for suffix in ("jsonl", "json", "parquet"):
@@ -265,14 +268,24 @@ def test_real_data_survives_parquet(tmp_path: Path, rebuilt: Path) -> None:
 
 
 def test_content_hash_depends_on_every_field_and_the_order() -> None:
-    item = PreferenceItem("a", "s", ({"role": "user", "content": "q"},), "c", "r")
+    item = Item.preference("a", "s", ({"role": "user", "content": "q"},), "c", "r")
     others = [
-        PreferenceItem("b", "s", item.prompt, "c", "r"),
-        PreferenceItem("a", "t", item.prompt, "c", "r"),
-        PreferenceItem("a", "s", ({"role": "system", "content": "q"},), "c", "r"),
-        PreferenceItem("a", "s", item.prompt, "r", "c"),
-        PreferenceItem("a", "s", item.prompt, "c", "r", "p"),
-        PreferenceItem("a", "s", item.prompt, "ç", "r"),
+        Item.preference("b", "s", item.prompt, "c", "r"),
+        Item.preference("a", "t", item.prompt, "c", "r"),
+        Item.preference("a", "s", ({"role": "system", "content": "q"},), "c", "r"),
+        Item.preference("a", "s", item.prompt, "r", "c"),
+        Item.preference("a", "s", item.prompt, "c", "r", "p"),
+        Item.preference("a", "s", item.prompt, "ç", "r"),
+    ]
+    others += [
+        replace(item, responses=("c", "r", "x")),
+        replace(item, grades=()),
+        replace(item, grades=(0.5, 0.0)),
+        replace(item, pairs=((0, 1),)),
+        replace(item, styles=(0, 0)),
+        replace(item, group="g"),
+        replace(item, role="ref"),
+        replace(item, labels={"language": "de"}),
     ]
     hashes = {content_hash([item]), *(content_hash([other]) for other in others), content_hash([])}
     assert len(hashes) == len(others) + 2
@@ -290,9 +303,10 @@ def items_or_sentence(path: Path) -> None:
     assert len({item.id for item in items}) == len(items) > 0
     for item in items:
         assert item.prompt[-1]["role"] == "user"
-        assert item.chosen.strip()
-        assert item.rejected.strip()
-        assert item.chosen != item.rejected
+        chosen, rejected = item.responses
+        assert chosen.strip()
+        assert rejected.strip()
+        assert chosen != rejected
     assert content_hash(items)
 
 

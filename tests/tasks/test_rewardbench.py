@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from cdr_eval.errors import UserError
 from cdr_eval.tasks.catalog import missing_subsets
-from cdr_eval.tasks.preference import PreferenceItem
+from cdr_eval.tasks.item import Item
+from cdr_eval.tasks.items import Items
 from cdr_eval.tasks.rewardbench import HUB, REVISION, SECTIONS, SUBSETS, load_rewardbench
 
 HEP = ["hep-cpp", "hep-go", "hep-java", "hep-js", "hep-python", "hep-rust"]
@@ -31,7 +32,7 @@ def hep_rows(problems: int = 164, first_id: int | None = None) -> list[dict[str,
     return rows
 
 
-def problems_of(items: tuple[PreferenceItem, ...]) -> dict[str, set[str]]:
+def problems_of(items: Items) -> dict[str, set[str]]:
     """Problem to the problem numbers that the prompts of its items name."""
     found: defaultdict[str, set[str]] = defaultdict(set)
     for item in items:
@@ -96,7 +97,7 @@ def test_the_rebuilt_file(rebuilt: Path) -> None:
 
 
 def test_real_items_of_a_problem_are_about_the_same_function(rebuilt: Path) -> None:
-    def function(item: PreferenceItem) -> str:
+    def function(item: Item) -> str:
         code = item.prompt[0]["content"].split("`")[1]
         names = [
             name for name in code.replace("_", "").lower().split("(")[0].replace("=", " ").split() if name != "const"

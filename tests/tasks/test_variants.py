@@ -2,48 +2,49 @@
 
 import pytest
 from cdr_eval.errors import UserError
+from cdr_eval.tasks.conditioning import EMPTY, IDENTITY, Conditioning
 from cdr_eval.tasks.criteria import DEFAULT_CRITERIA, Criteria, load_criteria
-from cdr_eval.tasks.variants import Variant, declare_variants, select_variants
+from cdr_eval.tasks.variants import Route, Variant, declare_variants, select_variants
 
 DOMAINS = ("safety", "code-math", "chat-hard")
 
 # Name → {(role, conditioning): coefficient}, one row for each row of the paper's reward table.
-TABLE: dict[str, dict[tuple[str, str], float]] = {
-    "vanilla": {("strong", "identity"): 1, ("weak", "identity"): -1},
-    "likelihood": {("strong", "identity"): 1},
-    "cdr-safety": {("strong", "criteria:safety"): 1, ("weak", "criteria:safety"): -1},
-    "cdr-code-math": {("strong", "criteria:code-math"): 1, ("weak", "criteria:code-math"): -1},
-    "cdr-chat-hard": {("strong", "criteria:chat-hard"): 1, ("weak", "criteria:chat-hard"): -1},
-    "cdr-adaptive-oracle": {("strong", "route:oracle"): 1, ("weak", "route:oracle"): -1},
+TABLE: dict[str, dict[tuple[str, Conditioning | Route], float]] = {
+    "vanilla": {("strong", IDENTITY): 1, ("weak", IDENTITY): -1},
+    "likelihood": {("strong", IDENTITY): 1},
+    "cdr-safety": {("strong", Conditioning("criteria", "safety")): 1, ("weak", Conditioning("criteria", "safety")): -1},
+    "cdr-code-math": {("strong", Conditioning("criteria", "code-math")): 1, ("weak", Conditioning("criteria", "code-math")): -1},
+    "cdr-chat-hard": {("strong", Conditioning("criteria", "chat-hard")): 1, ("weak", Conditioning("criteria", "chat-hard")): -1},
+    "cdr-adaptive-oracle": {("strong", Route("oracle")): 1, ("weak", Route("oracle")): -1},
     "cdr-adaptive-oracle-chat-hard": {
-        ("strong", "route:oracle-chat-hard"): 1,
-        ("weak", "route:oracle-chat-hard"): -1,
+        ("strong", Route("oracle-chat-hard")): 1,
+        ("weak", Route("oracle-chat-hard")): -1,
     },
-    "cdr-adaptive-router": {("strong", "route:router"): 1, ("weak", "route:router"): -1},
-    "prompt-delta-safety": {("strong", "criteria:safety"): 1, ("strong", "identity"): -1},
-    "prompt-delta-code-math": {("strong", "criteria:code-math"): 1, ("strong", "identity"): -1},
-    "prompt-delta-chat-hard": {("strong", "criteria:chat-hard"): 1, ("strong", "identity"): -1},
+    "cdr-adaptive-router": {("strong", Route("router")): 1, ("weak", Route("router")): -1},
+    "prompt-delta-safety": {("strong", Conditioning("criteria", "safety")): 1, ("strong", IDENTITY): -1},
+    "prompt-delta-code-math": {("strong", Conditioning("criteria", "code-math")): 1, ("strong", IDENTITY): -1},
+    "prompt-delta-chat-hard": {("strong", Conditioning("criteria", "chat-hard")): 1, ("strong", IDENTITY): -1},
     "pmi-safety": {
-        ("strong", "criteria:safety"): 1,
-        ("strong", "empty"): -1,
-        ("weak", "criteria:safety"): -1,
-        ("weak", "empty"): 1,
+        ("strong", Conditioning("criteria", "safety")): 1,
+        ("strong", EMPTY): -1,
+        ("weak", Conditioning("criteria", "safety")): -1,
+        ("weak", EMPTY): 1,
     },
     "pmi-code-math": {
-        ("strong", "criteria:code-math"): 1,
-        ("strong", "empty"): -1,
-        ("weak", "criteria:code-math"): -1,
-        ("weak", "empty"): 1,
+        ("strong", Conditioning("criteria", "code-math")): 1,
+        ("strong", EMPTY): -1,
+        ("weak", Conditioning("criteria", "code-math")): -1,
+        ("weak", EMPTY): 1,
     },
     "pmi-chat-hard": {
-        ("strong", "criteria:chat-hard"): 1,
-        ("strong", "empty"): -1,
-        ("weak", "criteria:chat-hard"): -1,
-        ("weak", "empty"): 1,
+        ("strong", Conditioning("criteria", "chat-hard")): 1,
+        ("strong", EMPTY): -1,
+        ("weak", Conditioning("criteria", "chat-hard")): -1,
+        ("weak", EMPTY): 1,
     },
-    "judge-safety": {("strong", "judge-first:safety"): 0.5, ("strong", "judge-second:safety"): 0.5},
-    "judge-code-math": {("strong", "judge-first:code-math"): 0.5, ("strong", "judge-second:code-math"): 0.5},
-    "judge-chat-hard": {("strong", "judge-first:chat-hard"): 0.5, ("strong", "judge-second:chat-hard"): 0.5},
+    "judge-safety": {("strong", Conditioning("judge-first", "safety")): 0.5, ("strong", Conditioning("judge-second", "safety")): 0.5},
+    "judge-code-math": {("strong", Conditioning("judge-first", "code-math")): 0.5, ("strong", Conditioning("judge-second", "code-math")): 0.5},
+    "judge-chat-hard": {("strong", Conditioning("judge-first", "chat-hard")): 0.5, ("strong", Conditioning("judge-second", "chat-hard")): 0.5},
 }
 # Route → section → domain; sections that are not named keep the identity.
 ROUTES = {

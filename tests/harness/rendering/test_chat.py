@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 from cdr_eval.harness.rendering.chat import ChatRenderer
 from cdr_eval.tasks.conditioning import Conversation
-from cdr_eval.tasks.preference import Turn
+from cdr_eval.tasks.item import Turn
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tokenizers import normalizers, processors

@@ -7,7 +7,7 @@ from cdr_eval.errors import UserError
 from cdr_eval.harness.rendering.chat import ChatRenderer
 from cdr_eval.harness.scoring.protocol import ScoringRequest
 from cdr_eval.tasks.conditioning import Conversation
-from cdr_eval.tasks.preference import Turn
+from cdr_eval.tasks.item import Turn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers

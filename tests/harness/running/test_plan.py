@@ -11,7 +11,8 @@ from cdr_eval.harness.scoring.protocol import ScoringRequest
 from cdr_eval.model_registry.checkpoint_files import LocalCheckpoint
 from cdr_eval.model_registry.schema import Checkpoint
 from cdr_eval.tasks.criteria import Criteria, load_criteria
-from cdr_eval.tasks.preference import PreferenceItem, load_preferences
+from cdr_eval.tasks.item import Item
+from cdr_eval.tasks.preference import load_preferences
 from cdr_eval.tasks.variants import declare_variants
 
 from tests.checkpoints import byte_level_tokenizer
@@ -26,7 +27,7 @@ def criteria(criteria_file: Path) -> Criteria:
 
 
 @pytest.fixture(scope="module")
-def items(items_file: Path) -> tuple[PreferenceItem, ...]:
+def items(items_file: Path) -> tuple[Item, ...]:
     return load_preferences(str(items_file))
 
 
@@ -109,7 +110,7 @@ def test_one_conversation_in_two_blocks_is_asked_once():
     assert len(plan_checkpoint(LOCAL, blocks, "float32", "reference").requests()) == 1
 
 
-def test_checkpoints_that_share_a_tokenizer_share_its_renderings(criteria: Criteria, items: tuple[PreferenceItem, ...]):
+def test_checkpoints_that_share_a_tokenizer_share_its_renderings(criteria: Criteria, items: tuple[Item, ...]):
     blocks = BlockRenderer(items, criteria, 0)
     first, second = (ChatRenderer(byte_level_tokenizer("chatml"), max_length=64) for _ in range(2))
     rows = np.arange(5)

@@ -19,7 +19,7 @@ from cdr_eval.harness.scoring.reference import ReferenceScorer
 from cdr_eval.model_registry.checkpoint_files import LocalCheckpoint, localise
 from cdr_eval.model_registry.schema import Checkpoint
 from cdr_eval.tasks.criteria import DEFAULT_CRITERIA, load_criteria
-from cdr_eval.tasks.preference import PreferenceItem, Turn
+from cdr_eval.tasks.item import Item, Turn
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
@@ -51,7 +51,7 @@ def opener(local: LocalCheckpoint) -> ReferenceScorer:
 @pytest.fixture(scope="module")
 def plan(llamas: Path) -> CheckpointPlan:
     items = tuple(
-        PreferenceItem(
+        Item.preference(
             id=str(i),
             subset="s",
             prompt=(Turn(role="user", content=f"Count to {i}."),),

@@ -10,7 +10,7 @@ from cdr_eval.harness.rendering.chat import ChatRenderer
 from cdr_eval.harness.scoring.protocol import ScoringRequest
 from cdr_eval.harness.scoring.reference import ReferenceScorer
 from cdr_eval.tasks.conditioning import Conversation
-from cdr_eval.tasks.preference import Turn
+from cdr_eval.tasks.item import Turn
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 

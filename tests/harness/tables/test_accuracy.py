@@ -15,7 +15,7 @@ from cdr_eval.harness.tables.accuracy import (
     comparison_table,
     draw_sample,
 )
-from cdr_eval.tasks.preference import PreferenceItem, Turn
+from cdr_eval.tasks.item import Item, Turn
 from cdr_eval.tasks.rewardbench import SECTIONS, rewardbench_task
 from cdr_eval.tasks.task import Section
 from scipy import stats
@@ -25,16 +25,16 @@ Sections = tuple[Section, ...]
 LABEL: Label = ("s", "w", "vanilla")
 
 
-def item(name: str, subset: str, chosen: int, rejected: int, problem: str | None = None) -> PreferenceItem:
+def item(name: str, subset: str, chosen: int, rejected: int, problem: str | None = None) -> Item:
     """An item whose responses have these numbers of characters."""
-    return PreferenceItem(name, subset, (Turn(role="user", content="?"),), "c" * chosen, "r" * rejected, problem)
+    return Item.preference(name, subset, (Turn(role="user", content="?"),), "c" * chosen, "r" * rejected, problem)
 
 
-def sample_of(items: list[PreferenceItem], sections: Sections = SECTIONS, resamples: int = 2000) -> Sample:
+def sample_of(items: list[Item], sections: Sections = SECTIONS, resamples: int = 2000) -> Sample:
     return draw_sample(items, sections, resamples, np.random.default_rng(0))
 
 
-def table_of(items: list[PreferenceItem], margins: list[float], sections: Sections = SECTIONS) -> pd.DataFrame:
+def table_of(items: list[Item], margins: list[float], sections: Sections = SECTIONS) -> pd.DataFrame:
     return accuracy_table([LABEL], np.array([margins]), sample_of(items, sections))
 
 
@@ -168,7 +168,7 @@ def test_intervals_hold_problems_together():
     assert widths[0] == pytest.approx(2 * 1.96 * (share * (1 - share) / 164) ** 0.5, rel=0.1)
 
 
-def compare(a: Floats, b: Floats, items: list[PreferenceItem], sections: Sections = ()) -> dict[Any, Any]:
+def compare(a: Floats, b: Floats, items: list[Item], sections: Sections = ()) -> dict[Any, Any]:
     labels: list[Label] = [("s", "w", "cdr-safety"), ("s", "w", "vanilla")]
     sample = sample_of(items, sections, 20_000)
     table = comparison_table(labels, np.stack([a, b]), [(0, 1)], sample, np.random.default_rng(2))
