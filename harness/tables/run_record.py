@@ -128,9 +128,7 @@ def items_table(question: Question, scored: Sequence[GroupScores]) -> pd.DataFra
             "item": items.ids,
             "subset": items.subsets,
             "section": [task.section_of(subset) or "" for subset in items.subsets],
-            "problem": [
-                cluster.removeprefix("problem ") * cluster.startswith("problem ") for cluster in items.clusters
-            ],
+            "problem": [c.removeprefix("problem ") if c.startswith("problem ") else "" for c in items.clusters],
             "responses": items.counts,
             "domain_oracle": _domains(oracle, len(items)),
             "domain_routed": _domains(routed.pop() if len(routed) == 1 else None, len(items)),
