@@ -30,13 +30,13 @@ from cdr_eval.harness.alignment_gap.gap_correlation import (
 )
 from cdr_eval.harness.alignment_gap.pair_effects import empirical_logit, pair_effects
 from cdr_eval.harness.alignment_gap.saturation import curve_at, saturation
+from cdr_eval.harness.statistics.arrays import Floats
 from cdr_eval.harness.statistics.intervals import percentile_interval
 from numpy.typing import NDArray
 
 from benchmarks.interval_constructions import CONSTRUCTIONS, Drawn
 from tests.harness.alignment_gap.simulated_pairs import World, observed, simulated_pairs, true_correlations
 
-Floats = NDArray[np.float64]
 NULL_RUNS: Final = 1000
 RUNS: Final = 1000
 DRAWS: Final = 800
@@ -192,10 +192,10 @@ def knee_of(at_90: float, noise: float, rng: np.random.Generator) -> tuple[float
     strong, weak = np.nonzero((family[:, None] == family) & (score[:, None] > score))
     gap = score[strong] - score[weak]
     luck = noise * rng.normal(size=len(family)) / np.sqrt(2)
-    accuracy = curve_at(gap, np.asarray(0.85), np.asarray(at_90)) + luck[strong] - luck[weak]
+    accuracy = curve_at(gap, np.asarray(0.85), np.asarray(at_90), 0.5) + luck[strong] - luck[weak]
     accuracy += noise * rng.normal(size=len(gap))
-    pairs = Pairs(family, score, strong, weak, accuracy[None])
-    (fit,) = saturation(gap, pairs.accuracy, pair_weights(pairs, checkpoint_draws(family, DRAWS, rng)))
+    pairs = Pairs(family, score, strong, weak, accuracy[None], np.array([0.5]))
+    (fit,) = saturation(gap, pairs.accuracy, pairs.chance, pair_weights(pairs, checkpoint_draws(family, DRAWS, rng)))
     return fit.gap_at_90, fit.gap_at_90_low, fit.gap_at_90_high, fit.asymptote_low, fit.asymptote_high
 
 

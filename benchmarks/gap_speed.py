@@ -14,17 +14,17 @@ import numpy as np
 import pandas as pd
 from cdr_eval.harness.alignment_gap.gap_tables import analyse_grid
 from cdr_eval.harness.alignment_gap.grid_data import GridData
-from cdr_eval.harness.statistics.metrics import Scopes
-from cdr_eval.harness.statistics.resampling import resample_weights
-from cdr_eval.tasks.task import Section
+from cdr_eval.harness.statistics.credits import credit
+from cdr_eval.harness.statistics.resampling import Bootstrap
+from cdr_eval.harness.statistics.scopes import Scopes
 
 RESAMPLES = 10_000
-SECTIONS = (
-    Section("Chat", {"alpacaeval-easy": 100, "alpacaeval-length": 95, "alpacaeval-hard": 95, "mt-bench-easy": 28}),
-    Section("Chat Hard", {"mt-bench-hard": 37, "llmbar-natural": 100, "llmbar-adver-neighbor": 134}),
-    Section("Safety", {"refusals-dangerous": 100, "xstest-should-respond": 250, "donotanswer": 136}),
-    Section("Reasoning", {"math-prm": 984, "hep-cpp": 164, "hep-go": 164, "hep-python": 164}),
-)
+SECTIONS = {
+    "Chat": {"alpacaeval-easy": 100, "alpacaeval-length": 95, "alpacaeval-hard": 95, "mt-bench-easy": 28},
+    "Chat Hard": {"mt-bench-hard": 37, "llmbar-natural": 100, "llmbar-adver-neighbor": 134},
+    "Safety": {"refusals-dangerous": 100, "xstest-should-respond": 250, "donotanswer": 136},
+    "Reasoning": {"math-prm": 984, "hep-cpp": 164, "hep-go": 164, "hep-python": 164},
+}
 ITEMS = 2985
 
 
@@ -33,12 +33,13 @@ def grid(families: tuple[int, ...], rng: np.random.Generator) -> GridData:
     family = np.repeat(np.arange(len(families)), families)
     n = len(family)
     strong, weak = np.nonzero(family[:, None] == family[None, :])
-    names = [name for section in SECTIONS for name in section.counts]
-    subsets = np.array(names)[np.arange(ITEMS) % len(names)]
+    names = [name for counts in SECTIONS.values() for name in counts]
+    subsets = [names[i % len(names)] for i in range(ITEMS)]
     problem = [f"{s[:3]} {i // len(names)}" if s.startswith("hep") else f"item {i}" for i, s in enumerate(subsets)]
     skill = rng.normal(size=n)
     taste = 0.5 * skill[:, None] + rng.normal(size=(n, ITEMS))
-    clusters = np.array(problem)
+    clusters = np.unique(problem, return_inverse=True)[1]
+    margin, scopes = taste[strong] - taste[weak], Scopes.of(subsets, SECTIONS)
     objectives = (None, None, "cpo", "kto", "dpo", "rdpo", "ipo", "slic-hf", "rrhf", "simpo", "orpo")
     benchmarks = ("arena_hard", "alpaca_eval_2_lc", "alpaca_eval_2_wr")
     return GridData(
@@ -51,11 +52,12 @@ def grid(families: tuple[int, ...], rng: np.random.Generator) -> GridData:
         strong=strong,
         weak=weak,
         family=tuple(f"family {family[i]}" for i in strong.tolist()),
-        margin=taste[strong] - taste[weak],
-        clusters=clusters,
-        length_difference=rng.integers(-2000, 2000, size=ITEMS),
-        scopes=Scopes(subsets, SECTIONS),
-        multiplicity=resample_weights(clusters, subsets, RESAMPLES, rng),
+        margin=margin,
+        credit=credit(margin),
+        chance=np.full(ITEMS, 0.5),
+        length_difference=rng.integers(-2000, 2000, size=ITEMS).astype(np.float64),
+        scopes=scopes,
+        bootstrap=Bootstrap.of(clusters, scopes.subsets, RESAMPLES, 0),
     )
 
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from cdr_eval.harness.statistics.arrays import Floats
 from cdr_eval.harness.statistics.intervals import fisher_interval, percentile_interval
-from numpy.typing import NDArray
 from scipy import stats
 
-Floats = NDArray[np.float64]
 Ends = tuple[Floats, Floats]
 
 

@@ -109,7 +109,8 @@ class Items(Sequence[Item]):
             self.pairs[len(self.ids)] = item.pairs
         self.ids.append(item.id)
         self.subsets.append(item.subset)
-        self.clusters.append(f"problem {item.problem}" if item.problem else f"item {item.id}")
+        alone = f"group {item.group}" if item.group else f"item {item.id}"
+        self.clusters.append(f"problem {item.problem}" if item.problem else alone)
         self.groups.append(item.group or "")
         self.roles.append(item.role)
         counts.append(n)

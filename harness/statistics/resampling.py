@@ -56,14 +56,14 @@ class Bootstrap:
 
         Draws from `rng` what a whole pass draws; take no more rows than `rows_at_once` says.
         """
-        return scopes.folded(*self._sums(credits, scopes, rng))
+        return scopes.folded(*self.sums(credits, scopes, rng))
 
     def rows_at_once(self, scopes: Scopes) -> int:
         """How many rows can be resampled at once."""
         numbers = 3 * len(scopes.names) + 4 * (len(scopes.present()) + 1)
         return max(1, BYTES_AT_ONCE // (8 * numbers * max(self.resamples, 1)))
 
-    def _sums(self, credits: Floats, scopes: Scopes, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
+    def sums(self, credits: Floats, scopes: Scopes, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
         """Sums of drawn credits and numbers of drawn scored items by subset: (subsets, rows, resamples) each."""
         scored = ~np.isnan(credits)
         if (scored == scored[:1]).all():

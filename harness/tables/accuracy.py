@@ -31,7 +31,7 @@ def accuracy_table(labels: Sequence[Label], rewards: Floats, sample: Sample) -> 
     """
     rows = _reward_rows(labels, rewards, sample, by_length=True)
     names = ("longer response", "shorter response")
-    lengths = np.array([1.0, -1.0])[:, None] * sample.chars
+    lengths = np.array([[1.0], [-1.0]]) * sample.chars.astype(np.float64)
     baselines = _reward_rows([("", "", name) for name in names], lengths, sample, by_length=False)
     rows += [row for name in names for row in baselines if row[2] == name]
     return pd.DataFrame(rows, columns=pd.Index(ACCURACY_COLUMNS))

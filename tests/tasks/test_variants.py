@@ -13,8 +13,14 @@ TABLE: dict[str, dict[tuple[str, Conditioning | Route], float]] = {
     "vanilla": {("strong", IDENTITY): 1, ("weak", IDENTITY): -1},
     "likelihood": {("strong", IDENTITY): 1},
     "cdr-safety": {("strong", Conditioning("criteria", "safety")): 1, ("weak", Conditioning("criteria", "safety")): -1},
-    "cdr-code-math": {("strong", Conditioning("criteria", "code-math")): 1, ("weak", Conditioning("criteria", "code-math")): -1},
-    "cdr-chat-hard": {("strong", Conditioning("criteria", "chat-hard")): 1, ("weak", Conditioning("criteria", "chat-hard")): -1},
+    "cdr-code-math": {
+        ("strong", Conditioning("criteria", "code-math")): 1,
+        ("weak", Conditioning("criteria", "code-math")): -1,
+    },
+    "cdr-chat-hard": {
+        ("strong", Conditioning("criteria", "chat-hard")): 1,
+        ("weak", Conditioning("criteria", "chat-hard")): -1,
+    },
     "cdr-adaptive-oracle": {("strong", Route("oracle")): 1, ("weak", Route("oracle")): -1},
     "cdr-adaptive-oracle-chat-hard": {
         ("strong", Route("oracle-chat-hard")): 1,
@@ -42,9 +48,18 @@ TABLE: dict[str, dict[tuple[str, Conditioning | Route], float]] = {
         ("weak", Conditioning("criteria", "chat-hard")): -1,
         ("weak", EMPTY): 1,
     },
-    "judge-safety": {("strong", Conditioning("judge-first", "safety")): 0.5, ("strong", Conditioning("judge-second", "safety")): 0.5},
-    "judge-code-math": {("strong", Conditioning("judge-first", "code-math")): 0.5, ("strong", Conditioning("judge-second", "code-math")): 0.5},
-    "judge-chat-hard": {("strong", Conditioning("judge-first", "chat-hard")): 0.5, ("strong", Conditioning("judge-second", "chat-hard")): 0.5},
+    "judge-safety": {
+        ("strong", Conditioning("judge-first", "safety")): 0.5,
+        ("strong", Conditioning("judge-second", "safety")): 0.5,
+    },
+    "judge-code-math": {
+        ("strong", Conditioning("judge-first", "code-math")): 0.5,
+        ("strong", Conditioning("judge-second", "code-math")): 0.5,
+    },
+    "judge-chat-hard": {
+        ("strong", Conditioning("judge-first", "chat-hard")): 0.5,
+        ("strong", Conditioning("judge-second", "chat-hard")): 0.5,
+    },
 }
 # Route → section → domain; sections that are not named keep the identity.
 ROUTES = {

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from cdr_eval.harness.alignment_gap.grid_data import GridData
-from cdr_eval.harness.statistics.metrics import Scopes
-from cdr_eval.harness.statistics.resampling import resample_weights
-from cdr_eval.tasks.task import Section
+from cdr_eval.harness.statistics.credits import credit
+from cdr_eval.harness.statistics.resampling import Bootstrap
+from cdr_eval.harness.statistics.scopes import Scopes
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ def simulated_grid(shape: Shape = Shape(), seed: int = 0) -> GridData:
     if not shape.self_pairs:
         strong, weak = strong[strong != weak], weak[strong != weak]
     taste = skill[:, None] * 0.5 + rng.normal(size=(n, shape.items))
-    subset = np.array(["easy", "hard", "code"])[np.arange(shape.items) % 3]
-    clusters = np.array([f"problem {i // 2}" for i in range(shape.items)])
-    sections = (Section("Chat", {"easy": 10, "hard": 20}), Section("Reasoning", {"code": 5}))
+    subset = [("easy", "hard", "code")[i % 3] for i in range(shape.items)]
+    scopes = Scopes.of(subset, {"Chat": {"easy": 10, "hard": 20}, "Reasoning": {"code": 5}})
+    margin = taste[strong] - taste[weak]
     objectives = ("sft", "dpo", "simpo", "ipo", "cpo", "kto", "orpo", "dpo", "simpo", "rrhf", "rdpo")
     return GridData(
         variant="vanilla",
@@ -42,9 +42,10 @@ def simulated_grid(shape: Shape = Shape(), seed: int = 0) -> GridData:
         strong=strong,
         weak=weak,
         family=tuple(f"family-{family[i]}" for i in strong),
-        margin=taste[strong] - taste[weak],
-        clusters=clusters,
-        length_difference=rng.integers(-500, 500, size=shape.items),
-        scopes=Scopes(subset, sections),
-        multiplicity=resample_weights(clusters, subset, shape.resamples, rng),
+        margin=margin,
+        credit=credit(margin),
+        chance=np.full(shape.items, 0.5),
+        length_difference=rng.integers(-500, 500, size=shape.items).astype(float),
+        scopes=scopes,
+        bootstrap=Bootstrap.of(np.arange(shape.items) // 2, scopes.subsets, shape.resamples, seed),
     )

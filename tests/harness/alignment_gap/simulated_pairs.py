@@ -35,7 +35,7 @@ def simulated_pairs(world: World, rng: np.random.Generator) -> Pairs:
     high, low = np.nonzero(np.triu(family[:, None] == family, 1))
     right = _accuracy(world, skill[high] - skill[low], rng)
     strong, weak = np.concatenate([high, low]), np.concatenate([low, high])
-    return Pairs(family, score, strong, weak, np.concatenate([right, 1 - right])[None])
+    return Pairs(family, score, strong, weak, np.concatenate([right, 1 - right])[None], np.array([0.5]))
 
 
 def true_correlations(world: World, positive: bool, rng: np.random.Generator, pairs: int = 300_000) -> Floats:

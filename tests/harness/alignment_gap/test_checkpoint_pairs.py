@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import product
 from math import factorial
 
@@ -25,7 +26,7 @@ def family_pairs(sizes=(4, 3), seed=0):
     score = np.round(rng.normal(10, 5, len(family)), 1)
     half = rng.uniform(size=(len(family), len(family)))
     accuracy = 0.5 + 0.4 * (half - half.T)
-    return Pairs(family, score, strong, weak, accuracy[strong, weak][None])
+    return Pairs(family, score, strong, weak, accuracy[strong, weak][None], np.array([0.5]))
 
 
 def test_the_three_sets_have_the_sizes_of_the_paper():
@@ -38,19 +39,21 @@ def test_the_three_sets_have_the_sizes_of_the_paper():
     assert positive.chosen(gaps).sum() == (200 - ties) / 2
 
 
-def test_self_pairs_are_half_right_whatever_was_scored():
-    pairs = family_pairs()
+@pytest.mark.parametrize("chance", [0.5, 0.25])
+def test_self_pairs_have_the_accuracy_of_chance_whatever_was_scored(chance):
+    pairs = replace(family_pairs(), chance=np.array([chance]))
     selves = np.arange(len(pairs.score))
     scored = Pairs(
         pairs.family,
         pairs.score,
         np.append(pairs.strong, selves),
         np.append(pairs.weak, selves),
-        np.hstack([pairs.accuracy, np.full((1, len(selves)), 0.5)]),
+        np.hstack([pairs.accuracy, np.full((1, len(selves)), 0.3)]),
+        pairs.chance,
     )
     for given in (pairs, scored):
         whole = pair_set(given, ALL_ORDERED)
-        assert (whole.accuracy[0, whole.strong == whole.weak] == 0.5).all()
+        assert (whole.accuracy[0, whole.strong == whole.weak] == chance).all()
         assert len(whole.strong) == 16 + 9
 
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from cdr_eval.harness.alignment_gap.chain import ChainLink, chain_links, paired_difference
 from cdr_eval.harness.alignment_gap.recommend import recommend
-from cdr_eval.harness.statistics.resampling import resample_weights
+
+from tests.harness.statistics.drawn_items import multiplicities
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -25,9 +26,8 @@ def test_a_circle_of_references_ends():
 
 
 def bootstrapped(credit, resamples=4000):
-    weights = resample_weights(
-        np.arange(credit.shape[1]), np.zeros(credit.shape[1], int), resamples, np.random.default_rng(0)
-    )
+    items = credit.shape[1]
+    weights = multiplicities(np.arange(items), ["all"] * items, resamples, 0)
     return credit.mean(axis=1), (weights @ credit.T / credit.shape[1]).astype(float)
 
 

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
@@ -39,7 +40,7 @@ def grid(sizes=(5, 4), seed=0, effect=0.05, scopes=2):
     gap = score[:, None] - score
     matrix = 1 / (1 + np.exp(-effect * gap - 0.3 * (noise - noise.swapaxes(1, 2))))
     strong, weak = np.nonzero((family[:, None] == family) & ~np.eye(n, dtype=bool))
-    return Pairs(family, score, strong, weak, matrix[:, strong, weak])
+    return Pairs(family, score, strong, weak, matrix[:, strong, weak], np.full(len(matrix), 0.5))
 
 
 def chosen_of(pairs):
@@ -134,7 +135,7 @@ def test_sign_only_null_keeps_signs_and_sizes():
     rng = np.random.default_rng(0)
     pairs = pair_set(grid((7,), scopes=1), NO_SELF)
     sign = np.sign(pairs.gaps(pairs.score))
-    only_sign = Pairs(pairs.family, pairs.score, pairs.strong, pairs.weak, 0.5 + 0.2 * sign[None])
+    only_sign = replace(pairs, accuracy=0.5 + 0.2 * sign[None])
     mean, low, high = sizes_shuffled(only_sign, 300, rng)
     observed = resampled_correlations(only_sign, np.ones((1, 7), dtype=np.int64))[:2, 0]
     # accuracy depends on the sign alone: which pair has which size cannot matter
@@ -144,7 +145,7 @@ def test_sign_only_null_keeps_signs_and_sizes():
 def test_sign_only_null_of_an_accuracy_that_grows_with_the_gap_falls_short_of_it():
     pairs = grid((9,), scopes=1)
     gap = pairs.gaps(pairs.score)
-    linear = Pairs(pairs.family, pairs.score, pairs.strong, pairs.weak, 0.5 + 0.01 * gap[None])
+    linear = replace(pairs, accuracy=0.5 + 0.01 * gap[None])
     mean, _, high = sizes_shuffled(linear, 500, np.random.default_rng(0))
     assert mean[0, 0] < 0.85 and high[0, 0] < 1
     assert mean[0, 0] > 0.4
@@ -230,8 +231,8 @@ def test_too_few_checkpoints_give_undefined_numbers_not_errors(name, sizes):
 
 def test_equal_scores_and_equal_accuracies_are_undefined():
     pairs = grid((4,))
-    flat = Pairs(pairs.family, pairs.score, pairs.strong, pairs.weak, np.full_like(pairs.accuracy, 0.5))
-    level = Pairs(pairs.family, np.full(4, 3.0), pairs.strong, pairs.weak, pairs.accuracy)
+    flat = replace(pairs, accuracy=np.full_like(pairs.accuracy, 0.5))
+    level = replace(pairs, score=np.full(4, 3.0))
     rng = np.random.default_rng(0)
     permuted, exact = checkpoint_permutations(pairs.family, 50, rng)
     for given in (flat, level):

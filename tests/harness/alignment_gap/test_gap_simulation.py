@@ -76,9 +76,9 @@ def test_a_known_knee_is_recovered():
         score = rng.uniform(0, 25, 21)
         strong, weak = np.nonzero((family[:, None] == family) & (score[:, None] > score))
         gap = score[strong] - score[weak]
-        accuracy = curve_at(gap, np.asarray(0.85), np.asarray(8.0)) + 0.02 * rng.normal(size=len(gap))
-        pairs = Pairs(family, score, strong, weak, accuracy[None])
-        (fit,) = saturation(gap, pairs.accuracy, pair_weights(pairs, checkpoint_draws(family, 300, rng)))
+        accuracy = curve_at(gap, np.asarray(0.85), np.asarray(8.0), 0.5) + 0.02 * rng.normal(size=len(gap))
+        pairs = Pairs(family, score, strong, weak, accuracy[None], np.array([0.5]))
+        (fit,) = saturation(gap, pairs.accuracy, pairs.chance, pair_weights(pairs, checkpoint_draws(family, 300, rng)))
         estimates.append(fit.gap_at_90)
         covered.append(fit.gap_at_90_low <= 8 <= fit.gap_at_90_high)
     assert abs(np.median(estimates) - 8) < 0.3

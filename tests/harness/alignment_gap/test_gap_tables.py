@@ -6,7 +6,7 @@ import pytest
 from cdr_eval.harness.alignment_gap.checkpoint_pairs import PAIR_SETS
 from cdr_eval.harness.alignment_gap.gap_tables import analyse_grid
 from cdr_eval.harness.alignment_gap.grid_data import grid_accuracy
-from cdr_eval.harness.statistics.metrics import credit
+from cdr_eval.harness.statistics.credits import credit
 from cdr_eval.harness.tables.item_tables import COLUMNS, analyse_pair
 
 from tests.harness.alignment_gap.gap_example import Shape, simulated_grid
@@ -87,7 +87,7 @@ def test_equal_seeds_give_equal_tables_and_pair_tables_are_the_grids(tables):
     again = analyse_grid(data, resamples=200, seed=0)
     for stem, table in tables.items():
         pd.testing.assert_frame_equal(table, again[stem])
-    for stem, table in analyse_pair(data.margins(), seed=0).items():
+    for stem, table in analyse_pair(data.items(), seed=0).items():
         pd.testing.assert_frame_equal(table, again[stem])
 
 
@@ -106,11 +106,15 @@ def test_a_checkpoint_without_a_score_is_left_out_of_that_benchmark_and_counted(
 
 def test_overall_needs_no_sections():
     data = simulated_grid()
-    plain = replace(data, scopes=replace(data.scopes, sections=()))
+    plain = replace(data, scopes=replace(data.scopes, sections={}))
     found = grid_accuracy(plain)
     assert found.scopes == ("overall",)
     assert np.allclose(found.observed[0], np.nanmean(credit(data.margin), axis=1))
     assert set(analyse_grid(plain, resamples=50, seed=0)["effects"].scope) == {"overall"}
+
+
+def with_margin(data, margin):
+    return replace(data, margin=margin, credit=credit(margin))
 
 
 def poor_grids():
@@ -126,18 +130,20 @@ def poor_grids():
         "one score": replace(data, scores={"arena_hard": np.where(np.arange(11) == 0, 1.0, np.nan)}),
         "two scores": replace(data, scores={"arena_hard": np.where(np.arange(11) < 2, np.arange(11.0), np.nan)}),
         "equal scores": replace(data, scores={"arena_hard": np.full(11, 5.0)}),
-        "all ties": replace(data, margin=np.zeros_like(data.margin)),
-        "always right": replace(data, margin=np.ones_like(data.margin)),
-        "always wrong": replace(data, margin=-np.ones_like(data.margin)),
-        "nothing scored": replace(data, margin=np.full_like(data.margin, np.nan)),
-        "one item scored": replace(data, margin=one_item),
-        "a pair unscored": replace(data, margin=np.where(np.arange(61)[:, None] == 3, np.nan, data.margin)),
-        "a subset unscored": replace(data, margin=np.where(data.scopes.subsets == "code", np.nan, data.margin)),
+        "all ties": with_margin(data, np.zeros_like(data.margin)),
+        "always right": with_margin(data, np.ones_like(data.margin)),
+        "always wrong": with_margin(data, -np.ones_like(data.margin)),
+        "nothing scored": with_margin(data, np.full_like(data.margin, np.nan)),
+        "one item scored": with_margin(data, one_item),
+        "a pair unscored": with_margin(data, np.where(np.arange(61)[:, None] == 3, np.nan, data.margin)),
+        "a subset unscored": with_margin(
+            data, np.where(data.scopes.subsets == data.scopes.names.index("code"), np.nan, data.margin)
+        ),
         "unknown sizes, objectives and references": replace(
             data, parameters=(None,) * 11, objectives=(None,) * 11, trained_from=(None,) * 11
         ),
         "a reference outside the grid": replace(data, trained_from=("elsewhere",) * 11),
-        "equal lengths": replace(data, length_difference=np.zeros(120, dtype=np.int64)),
+        "equal lengths": replace(data, length_difference=np.zeros(120)),
     }
 
 

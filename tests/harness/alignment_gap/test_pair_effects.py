@@ -117,7 +117,7 @@ def test_permuted_labels_are_those_of_a_loop():
 def test_observed_partial_correlation_is_that_of_the_regressions_residuals():
     strong, weak, score, label, logits, rng = factored()
     family = np.zeros(9, dtype=np.intp)
-    pairs = Pairs(family, score, strong, weak, logits)
+    pairs = Pairs(family, score, strong, weak, logits, np.full(len(logits), 0.5))
     other, covariate = (label == 2).astype(float)[:, None], (label == 1).astype(float)
     permuted = np.array([rng.permutation(9) for _ in range(10)])
     found = permuted_partial_correlations(pairs, logits, covariate, other, permuted)

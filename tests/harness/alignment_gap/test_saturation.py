@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from cdr_eval.harness.alignment_gap.saturation import curve_at, isotonic, saturating_fit, saturation
@@ -6,13 +8,14 @@ from hypothesis import strategies as st
 from scipy.optimize import curve_fit
 from sklearn.isotonic import IsotonicRegression
 
+HALF = np.array([0.5])
 pytestmark = pytest.mark.filterwarnings("error")
 
 
-def simulated(at_90=8.0, asymptote=0.85, noise=0.01, pairs=60, seed=0):
+def simulated(at_90=8.0, asymptote=0.85, noise=0.01, pairs=60, seed=0, chance=0.5):
     rng = np.random.default_rng(seed)
     gap = rng.uniform(0.5, 25, pairs)
-    return gap, curve_at(gap, np.asarray(asymptote), np.asarray(at_90)) + noise * rng.normal(size=pairs)
+    return gap, curve_at(gap, np.asarray(asymptote), np.asarray(at_90), chance) + noise * rng.normal(size=pairs)
 
 
 def draws(pairs, resamples=400, seed=1):
@@ -20,10 +23,11 @@ def draws(pairs, resamples=400, seed=1):
     return rng.multinomial(pairs, np.full(pairs, 1 / pairs), size=resamples).astype(float)
 
 
-def test_least_squares_fit_is_that_of_scipys_curve_fit():
-    gap, accuracy = simulated(noise=0.02)
-    wanted, _ = curve_fit(curve_at, gap, accuracy, p0=(0.8, 5.0))
-    asymptote, reached = saturating_fit(gap, accuracy[None], np.ones((1, len(gap))))
+@pytest.mark.parametrize("chance", [0.5, 0.25])
+def test_least_squares_fit_is_that_of_scipys_curve_fit(chance):
+    gap, accuracy = simulated(noise=0.02, chance=chance)
+    wanted, _ = curve_fit(partial(curve_at, chance=chance), gap, accuracy, p0=(0.8, 5.0))
+    asymptote, reached = saturating_fit(gap, accuracy[None], np.array([chance]), np.ones((1, len(gap))))
     assert np.isclose(asymptote[0, 0], wanted[0], atol=1e-3)
     assert np.isclose(reached[0, 0], wanted[1], rtol=0.01)
 
@@ -37,14 +41,15 @@ def test_weights_repeat_pairs():
         ends = [gap.argmin(), gap.argmax()]
         rows = np.append(again, ends)
         weight = np.append(np.ones(len(again)), [0.0, 0.0])
-        one = saturating_fit(gap, accuracy[None], w[None])
-        two = saturating_fit(gap[rows], accuracy[None, rows], weight[None])
+        one = saturating_fit(gap, accuracy[None], HALF, w[None])
+        two = saturating_fit(gap[rows], accuracy[None, rows], HALF, weight[None])
         assert np.allclose(one, two)
 
 
-def test_a_known_knee_is_recovered_within_its_interval():
-    gap, accuracy = simulated()
-    (fit,) = saturation(gap, accuracy[None], draws(len(gap)))
+@pytest.mark.parametrize("chance", [0.5, 0.25])
+def test_a_known_knee_is_recovered_within_its_interval(chance):
+    gap, accuracy = simulated(chance=chance)
+    (fit,) = saturation(gap, accuracy[None], np.array([chance]), draws(len(gap)))
     assert fit.identifiable
     assert fit.gap_at_90_low < 8 < fit.gap_at_90_high < 12
     assert fit.asymptote_low < 0.85 < fit.asymptote_high
@@ -64,15 +69,15 @@ def test_a_known_knee_is_recovered_within_its_interval():
 def test_what_the_data_cannot_tell_is_not_identifiable(accuracy_of):
     gap = np.random.default_rng(0).uniform(1, 20, 40)
     noise = 0.005 * np.random.default_rng(1).normal(size=40)
-    (fit,) = saturation(gap, np.clip(accuracy_of(gap) + noise, 0, 1)[None], draws(40))
+    (fit,) = saturation(gap, np.clip(accuracy_of(gap) + noise, 0, 1)[None], HALF, draws(40))
     assert not fit.identifiable
     assert np.isnan(fit.gap_at_90) and np.isnan(fit.asymptote)
     assert np.isfinite(fit.fitted).all() and np.isfinite(fit.low).all()
 
 
 def test_three_gaps_are_too_few_for_a_curve():
-    assert saturation(np.array([1.0, 2, 2, 3]), np.full((1, 4), 0.6), np.ones((5, 4))) == []
-    assert saturation(np.empty(0), np.empty((1, 0)), np.ones((5, 0))) == []
+    assert saturation(np.array([1.0, 2, 2, 3]), np.full((1, 4), 0.6), HALF, np.ones((5, 4))) == []
+    assert saturation(np.empty(0), np.empty((1, 0)), HALF, np.ones((5, 0))) == []
 
 
 @given(st.lists(st.tuples(st.integers(1, 8), st.floats(0, 1)), min_size=1, max_size=30))

@@ -9,7 +9,7 @@ from cdr_eval.harness.statistics.confidence import (
     selection_curve,
     share,
 )
-from cdr_eval.harness.statistics.resampling import resample_weights
+from cdr_eval.harness.statistics.credits import credit
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -17,6 +17,8 @@ from scipy import stats
 from scipy.special import expit
 from sklearn.calibration import calibration_curve
 from sklearn.linear_model import LogisticRegression
+
+from tests.harness.statistics.drawn_items import multiplicities
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -77,7 +79,7 @@ def test_error_if_calibrated_is_what_calibrated_rewards_show():
 def test_selection_curve_is_that_of_a_plain_loop_and_ends_at_the_accuracy():
     margin = margins(200)
     order = sorted(range(200), key=lambda i: -abs(margin[i]))
-    points = selection_curve(margin, alone(200))
+    points = selection_curve(margin, credit(margin), alone(200))
     for point in points:
         top = order[: point.n]
         assert point.n == round(point.fraction * 200)
@@ -88,11 +90,11 @@ def test_selection_curve_is_that_of_a_plain_loop_and_ends_at_the_accuracy():
 
 def test_area_is_the_mean_over_all_cuts_and_its_error_that_of_the_bootstrap():
     margin, cluster = margins(400), np.arange(400) // 2
-    found = selection_area(margin, cluster)
+    found = selection_area(margin, credit(margin), cluster)
     order = np.argsort(-np.abs(margin))
     right = (margin[order] > 0).astype(float)
     assert np.isclose(found.value, np.mean([right[:k].mean() for k in range(1, 401)]))
-    weights = resample_weights(cluster, np.zeros(400, int), 3000, np.random.default_rng(0))[:, order]
+    weights = multiplicities(cluster, ["all"] * 400, 3000, 0)[:, order]
     total = weights.cumsum(axis=1)
     top = (weights * right).cumsum(axis=1) / np.maximum(total, 1)
     areas = (top * weights).sum(axis=1) / weights.sum(axis=1)
@@ -114,8 +116,8 @@ def test_interval_of_a_share_is_wilsons_without_clusters_and_wider_with_them():
 @given(arrays(float, st.integers(1, 30), elements=st.sampled_from([-2.0, -1.0, 0.0, 1e-12, 1.0, 1e6])))
 def test_any_margins_give_an_answer(margin):
     cluster = alone(len(margin)) // 2
-    points = selection_curve(margin, cluster)
-    area = selection_area(margin, cluster)
+    points = selection_curve(margin, credit(margin), cluster)
+    area = selection_area(margin, credit(margin), cluster)
     fold = folds_of(cluster, np.random.default_rng(0))
     found = calibration(margin, cluster, fold)
     assert len(points) == len(FRACTIONS) and 0 <= area.value <= 1

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from cdr_eval.harness.statistics.intervals import (
@@ -6,11 +8,13 @@ from cdr_eval.harness.statistics.intervals import (
     jackknife_interval,
     paired_p_value,
     percentile_interval,
+    wilson,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import proportion_confint
 
 pytestmark = pytest.mark.filterwarnings("error")
 
@@ -63,3 +67,29 @@ def test_paired_p_value_is_that_of_a_z_test_and_1_for_equal_pairs():
 def test_holm_is_statsmodels(p_values):
     adjusted = holm_adjusted(np.array(p_values))
     assert np.allclose(adjusted, np.asarray(multipletests(p_values, method="holm")[1]))
+
+
+@pytest.mark.parametrize("n", [1, 2, 37, 984])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.93, 1.0])
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
+def test_wilson_against_statsmodels(n: int, share: float, level: float):
+    wins = round(share * n * 2) / 2  # half a win is a tie
+    expected: Any = proportion_confint(wins, n, alpha=1 - level, method="wilson")
+    assert np.allclose(wilson(wins / n, n, level), np.clip(expected, 0, 1), atol=1e-12)
+
+
+def test_wilson_against_scipy():
+    for wins, n in ((0, 7), (3, 7), (7, 7), (81, 100)):
+        expected = stats.binomtest(wins, n).proportion_ci(method="wilson")
+        assert np.allclose(wilson(wins / n, n), (expected.low, expected.high), atol=1e-12)
+    assert np.isnan(wilson(float("nan"), 0)).all()
+
+
+def test_percentiles_along_the_last_axis_are_those_of_each_row():
+    draws = np.random.default_rng(0).normal(size=(3, 999))
+    draws[0, :500] = np.nan
+    draws[1] = np.nan
+    low, high = percentile_interval(draws, axis=1)
+    assert np.allclose([low[0], high[0]], np.percentile(draws[0, 500:], [2.5, 97.5]))
+    assert np.isnan([low[1], high[1]]).all()
+    assert np.allclose([low[2], high[2]], np.percentile(draws[2], [2.5, 97.5]))
