@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from operator import eq
 from tempfile import SpooledTemporaryFile
-from typing import Any, overload
+from typing import Any, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,7 +82,10 @@ class Items(Sequence[Item]):
             yield from self.chunk(number)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, (Items, tuple)) and len(self) == len(other) and all(map(eq, self, other))
+        if not isinstance(other, (Items, tuple)):
+            return False
+        items = cast(Sequence[Any], other)
+        return len(self) == len(items) and all(map(eq, self, items))
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cdr_eval.errors import UserError
-from cdr_eval.tasks.preference import MAX_TEXT_CHARS, PreferenceItem, content_hash, load_preferences
-from cdr_eval.tasks.rows import MAX_LINE_BYTES
+from cdr_eval.tasks.item import MAX_TEXT_CHARS, Item, content_hash
+from cdr_eval.tasks.reading.items import read_plain
+from cdr_eval.tasks.reading.text_files import MAX_LINE_BYTES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +22,11 @@ GOOD = {"role": "assistant", "content": "The Rhine."}
 BAD = {"role": "assistant", "content": "No."}
 PLAIN: dict[str, Any] = {"prompt": "Name a river.", "chosen": "The Rhine.", "rejected": "No."}
 FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def load_preferences(source: str) -> tuple[Item, ...]:
+    """The items of a source whose columns are found by name."""
+    return tuple(read_plain(source))
 
 
 def write_jsonl(path: Path, *rows: object) -> str:
@@ -64,7 +70,7 @@ def test_every_row_shape_in_every_format(
         path.write_text(json.dumps(row if suffix == ".jsonl" else [row]))
     (item,) = load_preferences(str(path))
     assert list(item.prompt) == prompt
-    assert (item.chosen, item.rejected) == ("The Rhine.", "No.")
+    assert (item.responses[0], item.responses[1]) == ("The Rhine.", "No.")
     assert (item.id, item.subset, item.problem) == ("1", "all", None)
 
 
@@ -175,7 +181,7 @@ def test_the_first_faulty_row_is_named_and_its_like_are_counted(tmp_path: Path) 
         ("p.json", b'[{"prompt": "q", "chosen": "a"}]', r"p\.json, row 1: there is no column `rejected`"),
         ("p.parquet", b"no parquet", r"p\.parquet is not valid Parquet"),
         ("p.parquet", b"", r"p\.parquet is not valid Parquet"),
-        ("p.csv", b"prompt,chosen,rejected\n", r"unknown suffix: convert it to one of \.jsonl, \.json, \.parquet"),
+        ("p.txt", b"prompt,chosen,rejected\n", r"unknown suffix: convert it to one of \.jsonl, \.json, \.parquet"),
         ("p", b"", r"unknown suffix"),
     ],
 )
@@ -188,7 +194,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, name: str, content: bytes, s
 def test_what_is_no_file(tmp_path: Path) -> None:
     assert "There is no file" in fault(tmp_path / "absent.jsonl")
     assert "neither a file nor the name of a dataset" in fault("absent")
-    assert "neither a file nor the name of a dataset" in fault("a/b/c")
+    assert "neither a file nor the name of a dataset" in fault("a/b/c/d")
     (tmp_path / "folder.jsonl").mkdir()
     assert "Cannot read" in fault(tmp_path / "folder.jsonl")
 
@@ -204,7 +210,7 @@ def test_large_json_and_parquet_are_refused_with_the_limit(tmp_path: Path, monke
     with (tmp_path / "p.json").open("wb") as file:
         file.truncate(2**28 + 1)
     assert "larger than 268,435,456 bytes: convert it" in fault(tmp_path / "p.json")
-    monkeypatch.setattr("cdr_eval.tasks.rows.MAX_ROW_GROUP_BYTES", 1000)
+    monkeypatch.setattr("cdr_eval.tasks.reading.tables.MAX_ROW_GROUP_BYTES", 1000)
     pq.write_table(pa.Table.from_pylist([PLAIN | {"chosen": "x" * 2000}]), tmp_path / "p.parquet")
     assert "row groups over 1,000 bytes: write it with smaller ones" in fault(tmp_path / "p.parquet")
 
@@ -217,7 +223,7 @@ def test_a_folder_with_a_clone_of_a_hub_dataset(tmp_path: Path, monkeypatch: pyt
     pq.write_table(pa.Table.from_pylist([PLAIN | {"id": 4}] * 1), data / "filtered-00000-of-00001.parquet")
     pq.write_table(pa.Table.from_pylist([PLAIN, PLAIN]), data / "raw-00000-of-00001.parquet")
     (item,) = load_preferences("some-org/some.data-set:filtered")
-    assert item == PreferenceItem("4", "all", ({"role": "user", "content": "Name a river."},), "The Rhine.", "No.")
+    assert item == Item.preference("4", "all", ({"role": "user", "content": "Name a river."},), "The Rhine.", "No.")
     assert len(load_preferences("some-org/some.data-set:raw")) == 2
     assert "has the splits filtered, raw: name one, as in some-org/some.data-set:" in fault("some-org/some.data-set")
     said = fault("some-org/some.data-set:absent")
@@ -247,7 +253,7 @@ def test_every_format_gives_the_same_items(tmp_path: Path, triples: list[tuple[s
     (tmp_path / "p.json").write_text(json.dumps(rows))
     pq.write_table(pa.Table.from_pylist(rows), tmp_path / "p.parquet")
     expected = tuple(
-        PreferenceItem(f"i{n}", "s", ({"role": "user", "content": prompt},), chosen, rejected)
+        Item.preference(f"i{n}", "s", ({"role": "user", "content": prompt},), chosen, rejected)
         for n, (prompt, chosen, rejected) in enumerate(triples)
     )
     for suffix in ("jsonl", "json", "parquet"):
@@ -265,14 +271,14 @@ def test_real_data_survives_parquet(tmp_path: Path, rebuilt: Path) -> None:
 
 
 def test_content_hash_depends_on_every_field_and_the_order() -> None:
-    item = PreferenceItem("a", "s", ({"role": "user", "content": "q"},), "c", "r")
+    item = Item.preference("a", "s", ({"role": "user", "content": "q"},), "c", "r")
     others = [
-        PreferenceItem("b", "s", item.prompt, "c", "r"),
-        PreferenceItem("a", "t", item.prompt, "c", "r"),
-        PreferenceItem("a", "s", ({"role": "system", "content": "q"},), "c", "r"),
-        PreferenceItem("a", "s", item.prompt, "r", "c"),
-        PreferenceItem("a", "s", item.prompt, "c", "r", "p"),
-        PreferenceItem("a", "s", item.prompt, "ç", "r"),
+        Item.preference("b", "s", item.prompt, "c", "r"),
+        Item.preference("a", "t", item.prompt, "c", "r"),
+        Item.preference("a", "s", ({"role": "system", "content": "q"},), "c", "r"),
+        Item.preference("a", "s", item.prompt, "r", "c"),
+        Item.preference("a", "s", item.prompt, "c", "r", "p"),
+        Item.preference("a", "s", item.prompt, "ç", "r"),
     ]
     hashes = {content_hash([item]), *(content_hash([other]) for other in others), content_hash([])}
     assert len(hashes) == len(others) + 2
@@ -290,9 +296,9 @@ def items_or_sentence(path: Path) -> None:
     assert len({item.id for item in items}) == len(items) > 0
     for item in items:
         assert item.prompt[-1]["role"] == "user"
-        assert item.chosen.strip()
-        assert item.rejected.strip()
-        assert item.chosen != item.rejected
+        assert all(text.strip() for text in item.responses)
+        assert 2 <= len(item.responses) <= 1024
+        assert len(set(item.responses)) > 1
     assert content_hash(items)
 
 
