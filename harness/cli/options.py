@@ -13,7 +13,7 @@ Command = TypeVar("Command", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
 
 
-def _go_offline(_ctx: click.Context, _param: click.Parameter, offline: bool) -> None:
+def go_offline(_ctx: click.Context, _param: click.Parameter, offline: bool) -> None:
     """huggingface_hub and datasets read these when they are imported, which no command has done yet."""
     if offline:
         os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
@@ -61,7 +61,7 @@ _RUN = (
         is_flag=True,
         expose_value=False,
         is_eager=True,
-        callback=_go_offline,
+        callback=go_offline,
         help="Never try the network: what is not in the local hub cache is an error.",
     ),
 )

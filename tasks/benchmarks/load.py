@@ -99,7 +99,7 @@ def _fits(benchmark: Benchmark, sample: Sequence[Mapping[str, Any]]) -> bool:
     """Whether all rows have the columns and values by which the benchmark is known, and subsets of its sections."""
     if not benchmark.recognise:
         return False
-    known = {subset for section in benchmark.sections for subset in section.subsets}
+    known = benchmark.filter.subsets
     for row in sample:
         for column, value in benchmark.recognise.items():
             found = maybe(row, column)

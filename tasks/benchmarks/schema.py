@@ -104,6 +104,8 @@ class Benchmark(_Record):
     """Reasons for leaving rows out that are known of this benchmark."""
     group: str = ""
     parallel: Parallel | None = None
+    editions: tuple[str, ...] = ()
+    """Each section's subsets stand once for each of these, as `edition/subset` (languages)."""
     sections: tuple[SectionText, ...] = ()
     overall: Literal["sections", "items"] = "sections"
     rule: RuleText
@@ -122,13 +124,19 @@ class Benchmark(_Record):
     @property
     def filter(self) -> Filter:
         """What the reader needs beyond the columns."""
-        subsets = frozenset(subset for section in self.sections for subset in section.subsets)
+        subsets = frozenset(subset for section in self.task_sections for subset in section.counts)
         return Filter(self.where, self.gather, frozenset(self.skip), subsets, self.group)
 
     @property
     def task_sections(self) -> tuple[Section, ...]:
         """The sections as a task holds them."""
-        return tuple(Section(s.name, dict(s.subsets), (s.rule or self.rule).rule) for s in self.sections)
+        editions = [f"{edition}/" for edition in self.editions] or [""]
+        return tuple(
+            Section(
+                s.name, {f"{e}{name}": n for e in editions for name, n in s.subsets.items()}, (s.rule or self.rule).rule
+            )
+            for s in self.sections
+        )
 
     @property
     def task_official(self) -> Official:

@@ -28,11 +28,19 @@ def hub_rows(source: str, match: re.Match[str], wanted: Collection[str] | None) 
 
 
 def load_split(source: str, name: str, config: str | None, split: str | None, revision: str | None) -> Any:
-    """The data set, memory-mapped from the local cache once it is there."""
+    """The data set, memory-mapped from the local cache once it is there.
+
+    `config` is one of its configurations, or else a folder of it.
+    """
     datasets: Any = import_module("datasets")
     datasets.disable_progress_bars()
     try:
-        return datasets.load_dataset(name, config, split=split, revision=revision)
+        try:
+            return datasets.load_dataset(name, config, split=split, revision=revision)
+        except ValueError as error:
+            if config is None or not str(error).startswith("BuilderConfig"):
+                raise
+            return datasets.load_dataset(name, data_dir=config, split=split, revision=revision)
     except Exception as error:  # the hub, its cache and the file formats each bring error types of their own
         reason = " ".join(str(error).split("\n")[:2]).rstrip(". ")
         raise UserError(

@@ -19,6 +19,8 @@ from .text_files import csv_rows, json_rows, jsonl_rows
 
 SUFFIXES = (".jsonl", ".json", ".parquet", ".csv", ".tsv")
 PACKED = (".gz", ".zst")
+FOLDER_COLUMN = "@folder"
+"""Asked for like a column: the name of the folder that a row's file lies in, where a folder is read."""
 _SHARD = re.compile(r"(?P<split>.+?)-\d{5}-of-\d{5}.*")
 Columns = dict[str, Any]
 Wanted = Collection[str] | None
@@ -127,7 +129,8 @@ def _folder_rows(folder: Path, files: list[Path], wanted: Wanted) -> Iterator[Ro
         last = before
         for row in _file_rows(path, wanted):
             last = before + row.number
-            yield replace(row, index=last)
+            columns = {**row.columns, FOLDER_COLUMN: path.parent.name} if wanted and FOLDER_COLUMN in wanted else None
+            yield replace(row, index=last, columns=columns or row.columns)
         before = last
 
 
