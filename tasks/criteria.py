@@ -6,27 +6,15 @@ from pathlib import Path
 from string import Template
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
-from ..errors import UserError
-from .yaml_text import YamlText, read_yaml
+from .yaml_text import read_yaml, validated
 
 DEFAULT_CRITERIA = Path(__file__).parent / "criteria" / "rewardbench.yaml"
 """Holds the domains safety, code-math and chat-hard, and the wording that other files may leave out."""
 
 _WORDING = ("layout", "judge")
 """Keys that a criteria file may leave out; the default file's then hold."""
-
-_MESSAGES = {
-    "extra_forbidden": "this key is unknown: remove it or mend its spelling",
-    "missing": "this key is missing: add it",
-    "string_type": "this must be text",
-    "string_too_short": "this is empty: fill it in or remove it",
-    "tuple_type": "this must be a list",
-    "dict_type": "this must be a mapping, key: value",
-    "model_type": "this must be a mapping, key: value",
-}
-"""Kind of a pydantic error to our words for it; other kinds keep pydantic's."""
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
@@ -133,22 +121,10 @@ def load_criteria(path: Path) -> Criteria:
     if path != DEFAULT_CRITERIA:
         wording = read_yaml(DEFAULT_CRITERIA).data
         data = {key: wording[key] for key in _WORDING} | data
-    try:
-        return Criteria.model_validate(data)
-    except ValidationError as error:
-        raise UserError(_sentence(path, text, error)) from error
+    return validated(path, text, Criteria, data)
 
 
 def demonstration(domain: Domain, seed: int, item_id: str) -> Demonstration:
     """The demonstration that an item gets: drawn uniformly from the pool by a hash of seed and item id."""
     digest = blake2b(f"{seed}:{item_id}".encode(), digest_size=8).digest()
     return domain.demonstrations[int.from_bytes(digest, "big") % len(domain.demonstrations)]
-
-
-def _sentence(path: Path, text: YamlText, error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    keys = [key for key in first["loc"] if key != "[key]"]
-    message = first["msg"].removeprefix("Value error, ")
-    message = _MESSAGES.get(first["type"], message)
-    where = ".".join(str(key) for key in keys) or "the file"
-    return f"{path}, line {text.line(keys)}, {where}: {message}."

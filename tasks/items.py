@@ -83,9 +83,9 @@ class Items(Sequence[Item]):
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, (Items, tuple)):
-            return NotImplemented
-        others = cast("Sequence[object]", other)
-        return len(self) == len(others) and all(map(eq, self, others))
+            return False
+        items = cast(Sequence[Any], other)
+        return len(self) == len(items) and all(map(eq, self, items))
 
     __hash__ = None  # type: ignore[assignment]
 

@@ -6,19 +6,22 @@ from pathlib import Path
 from typing import Literal
 
 from .items import Items
+from .reading.notes import ReadingNotes
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
     """How the rewards of an item's responses become a credit in [0, 1]; the formulas are in `statistics.credits`."""
 
-    name: Literal["best", "pairwise", "strict", "matrix", "best-of", "ties"]
+    name: Literal["best", "pairwise", "strict", "matrix", "best-of", "ties", "mrr"]
     level: Literal["", "hard", "normal", "easy"] = ""
     """Of the matrix rule: the cells that count; empty for all."""
     k: int = 0
     """Of the best-of rule: how many random responses the best is picked from; 0 for all."""
     tie: float = 0.5
     """What a tied comparison earns under pairwise, strict and matrix; many official rules say 0."""
+    every: bool = False
+    """Of the pairwise rule: all comparisons of unequal grades, whatever `pairs` an item lists (per-prompt AUC)."""
 
 
 BEST = Rule("best")
@@ -33,6 +36,18 @@ class Section:
     counts: Mapping[str, int]
     """Subset name to its weight within the section (RewardBench: the published counts)."""
     rule: Rule = BEST
+
+
+@dataclass(frozen=True, slots=True)
+class Official:
+    """Where a benchmark's published protocol differs from what is done without being asked."""
+
+    tie: float | None = None
+    """What a tied comparison earns there; None: the same."""
+    max_tokens: int | None = None
+    """Conversations are cut to so many tokens; None: not at all."""
+    cut: Literal["left", "right"] = "right"
+    """The side that loses tokens."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +66,11 @@ class Task:
     """Of the items that belong to no section."""
     levels: Mapping[str, Rule] = field(default_factory=dict[str, Rule])
     """Further accuracies over all sections, each by a rule of its own (RM-Bench: Hard, Normal, Easy)."""
+    overall: Literal["sections", "items"] = "sections"
+    """Where there are sections: whether overall is their plain mean or the mean over all items."""
+    official: Official = field(default_factory=Official)
+    reading: ReadingNotes = field(default_factory=ReadingNotes)
+    """What became of the source's rows."""
 
     def section_of(self, subset: str) -> str | None:
         """The section that a subset belongs to, None where the task has no sections."""

@@ -3,13 +3,25 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
+from pydantic import BaseModel, ValidationError
 
 from ..errors import UserError
 
 MAX_BYTES = 1_000_000
+Model = TypeVar("Model", bound=BaseModel)
+_MESSAGES = {
+    "extra_forbidden": "this key is unknown: remove it or mend its spelling",
+    "missing": "this key is missing: add it",
+    "string_type": "this must be text",
+    "string_too_short": "this is empty: fill it in or remove it",
+    "tuple_type": "this must be a list",
+    "dict_type": "this must be a mapping, key: value",
+    "model_type": "this must be a mapping, key: value",
+}
+"""Kind of a pydantic error to our words for it; other kinds keep pydantic's."""
 _NULL = "tag:yaml.org,2002:null"
 
 
@@ -83,6 +95,18 @@ def read_yaml(path: Path) -> YamlText:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path} is not valid YAML: {reason}.") from error
     raise UserError(f"{path} must hold keys with values, such as `domains:`.")
+
+
+def validated(path: Path, text: YamlText, model: type[Model], data: dict[str, Any]) -> Model:
+    """The model of a file's data; raises UserError with file, line and key for the first thing that is wrong."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        keys = [key for key in first["loc"] if key != "[key]"]
+        message = _MESSAGES.get(first["type"], first["msg"].removeprefix("Value error, "))
+        where = ".".join(str(key) for key in keys) or "the file"
+        raise UserError(f"{path}, line {text.line(keys)}, {where}: {message}.") from error
 
 
 def _plain(node: yaml.Node) -> Any:

@@ -8,30 +8,54 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from ...tasks.catalog import task_list
+from ...errors import UserError
+from ...tasks.catalog import find_benchmark, load_task, task_list
 from ...tasks.criteria import DEFAULT_CRITERIA, load_criteria
 from ...tasks.variants import declare_variants
-from .options import FILE, debug_option
+from . import task_text
+from .options import FILE, debug_option, go_offline, split
 
 if TYPE_CHECKING:
     from ..running.cost import RunCost
 
 
 @click.command()
+@click.argument("name", required=False, metavar="[NAME|FILE]")
+@click.option("--columns", metavar="ROLE=COLUMN,...", help="Which columns hold what, such as prompt=question.")
+@click.option("--strict", is_flag=True, help="Stop at the first row that cannot be used.")
+@click.option("--offline", is_flag=True, expose_value=False, is_eager=True, callback=go_offline, help="No network.")
 @debug_option
-def tasks() -> None:
-    """List the built-in tasks with their sections and subsets."""
+def tasks(name: str | None, columns: str | None, strict: bool) -> None:
+    """List the built-in tasks; or say what a task, a file or a data set is understood as. Nothing is scored."""
+    if name is None:
+        _list_tasks()
+        return
+    benchmark, local = find_benchmark(name)
+    if benchmark is not None:
+        click.echo("\n".join(task_text.benchmark_lines(benchmark)) + "\n")
+    try:
+        task = load_task(name, columns=split(columns), strict=strict)
+    except UserError as error:
+        if benchmark is None or local is not None:
+            raise
+        click.echo(f"Its items are not at hand. {error}")
+        return
+    click.echo("\n".join(task_text.task_lines(task)))
+
+
+def _list_tasks() -> None:
+    table = Table(box=None, pad_edge=False)
+    for heading in ("task", "rows", "responses", "rule", "chance", "licence"):
+        right = heading in ("rows", "chance")
+        table.add_column(heading, justify="right" if right else "left", overflow="fold")
     for task in task_list():
-        click.echo(f"{task.name}: {task.description} ({task.items} items)\n  source: {task.source}")
-        table = Table()
-        for heading in ("section", "subset"):
-            table.add_column(heading, overflow="fold")
-        table.add_column("weight", justify="right")
-        for section in task.sections:
-            for subset, count in section.counts.items():
-                table.add_row(section.name, subset, str(count))
-        console().print(table)
-    click.echo("A path of a JSONL or Parquet file, or the id of a hub dataset, is a task too.")
+        responses = task.responses.partition(",")[0]
+        table.add_row(task.name, f"{task.items:,}", responses, task.rule, f"{task.chance:.2g}", task.licence)
+    console().print(table)
+    click.echo(
+        "\n`cdr-eval tasks NAME` shows one with examples. A file, a folder, a dataset on the hub\n"
+        "(org/name/config:split@revision), NAME:FILE and a benchmark file (YAML) are tasks too."
+    )
 
 
 @click.command()

@@ -15,26 +15,7 @@ Command = TypeVar("Command", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
-    """What a command that scores was told, but for which checkpoints."""
-
-    task: str | None
-    registry: tuple[Path, ...]
-    options: Options
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """Where results go and how they are printed."""
-
-    out: Path | None
-    shard: tuple[int, int] | None
-    quiet: bool
-    as_json: bool
-
-
-def _go_offline(_ctx: click.Context, _param: click.Parameter, offline: bool) -> None:
+def go_offline(_ctx: click.Context, _param: click.Parameter, offline: bool) -> None:
     """huggingface_hub and datasets read these when they are imported, which no command has done yet."""
     if offline:
         os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
@@ -82,7 +63,7 @@ _RUN = (
         is_flag=True,
         expose_value=False,
         is_eager=True,
-        callback=_go_offline,
+        callback=go_offline,
         help="Never try the network: what is not in the local hub cache is an error.",
     ),
 )

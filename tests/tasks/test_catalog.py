@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 from cdr_eval.errors import UserError
+from cdr_eval.tasks.benchmarks.schema import benchmarks
 from cdr_eval.tasks.catalog import load_task, missing_subsets, task_list
 from cdr_eval.tasks.criteria import DEFAULT_CRITERIA
-from cdr_eval.tasks.preference import load_preferences
-from cdr_eval.tasks.rewardbench import SECTIONS
 
+SECTIONS = benchmarks()["rewardbench"].task_sections
 ROW = {"prompt": "q", "chosen": "a", "rejected": "b"}
 
 
@@ -54,7 +54,7 @@ def test_a_dataset_gives_its_name_to_the_task(tmp_path: Path, monkeypatch: pytes
     [
         ("rewardbnch", "There is no task 'rewardbnch': use rewardbench, or the path of a preference file."),
         ("mini-lab", "There is no task 'mini-lab': use minilab, or the path of a preference file."),
-        ("xyz", "There is no task 'xyz': use rewardbench or minilab, or the path of a preference file."),
+        ("xyz", "There is no task 'xyz': use a name that `cdr-eval tasks` lists, or the path of a preference file."),
         ("xyz.jsonl", "There is no file xyz.jsonl: check the path."),
     ],
 )
@@ -66,7 +66,7 @@ def test_an_unknown_task_is_told_the_nearest_names(name: str, sentence: str) -> 
 
 def test_the_list_of_tasks_is_what_load_task_gives() -> None:
     tasks = {info.name: info for info in task_list()}
-    assert set(tasks) == {"minilab", "rewardbench"}
+    assert set(tasks) == {"minilab", *benchmarks()}
     minilab = load_task("minilab")
     assert tasks["minilab"].items == len(minilab.items)
     assert tasks["minilab"].sections == minilab.sections

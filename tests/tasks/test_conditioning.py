@@ -35,13 +35,17 @@ TEXT = st.text(st.characters(exclude_characters="|", exclude_categories=["Cs"]),
 PROMPTS = st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), TEXT), max_size=3).flatmap(
     lambda turns: TEXT.map(lambda last: tuple(Turn(role=r, content=c) for r, c in (*turns, ("user", last))))
 )
-ITEMS = st.builds(
-    Item, id=TEXT, subset=TEXT, prompt=PROMPTS, responses=st.lists(TEXT, min_size=2, max_size=5).map(tuple)
-)
+ITEMS = st.builds(Item.preference, id=TEXT, subset=TEXT, prompt=PROMPTS, chosen=TEXT, rejected=TEXT)
 
 
 def item(query: str = "Why?", name: str = "1") -> Item:
     return Item.preference(name, "all", (Turn(role="user", content=query),), "Because.", "No.")
+
+
+def pair(item: Item, conditioning: Conditioning, criteria: Criteria = CRITERIA, seed: int = 0) -> list[Conversation]:
+    """The one conversation of each of two responses."""
+    chosen, rejected = conversations(item, conditioning, criteria, seed)
+    return [*chosen, *rejected]
 
 
 def last_turn(conversation: Conversation) -> str:
@@ -58,18 +62,18 @@ def single(item: Item, conditioning: Conditioning, criteria: Criteria = CRITERIA
 
 @given(ITEMS)
 def test_identity_and_the_empty_prompt(item: Item):
-    assert single(item, IDENTITY) == [Conversation(item.prompt, response) for response in item.responses]
-    nothing = (Turn(role="user", content=""),)
-    assert single(item, EMPTY) == [Conversation(nothing, response) for response in item.responses]
+    assert pair(item, IDENTITY) == [Conversation(item.prompt, response) for response in item.responses]
+    for empty, response in zip(pair(item, EMPTY), item.responses, strict=True):
+        assert empty.messages == ({"role": "user", "content": ""},)
+        assert empty.response == response
 
 
 @given(ITEMS, st.integers(0, 3))
 def test_criteria_wrap_the_last_user_turn_and_nothing_else(item: Item, seed: int):
-    """All responses of an item share the demonstration."""
-    made = single(item, SAFETY, seed=seed)
-    assert all(conversation.messages == made[0].messages for conversation in made)
-    assert tuple(conversation.response for conversation in made) == item.responses
-    assert made[0].messages[:-1] == item.prompt[:-1]
+    chosen, rejected = pair(item, SAFETY, seed=seed)
+    assert chosen.messages == rejected.messages
+    assert (chosen.response, rejected.response) == item.responses
+    assert chosen.messages[:-1] == item.prompt[:-1]
     query = item.prompt[-1]["content"]
     texts = [f"Be safe.|q{i}|g{i}|b{i}|w{i}|{query}|A $ now:" for i in range(5)]
     assert last_turn(made[0]) in texts
@@ -78,14 +82,14 @@ def test_criteria_wrap_the_last_user_turn_and_nothing_else(item: Item, seed: int
 @given(ITEMS, st.integers(0, 1000))
 def test_the_demonstration_is_a_function_of_seed_and_item_id(item: Item, seed: int):
     same_id = Item.preference(item.id, "other", (Turn(role="user", content="other"),), "x", "y")
-    texts = [last_turn(single(i, SAFETY, seed=seed)[0]) for i in (item, same_id)]
+    texts = [last_turn(pair(i, SAFETY, seed=seed)[0]) for i in (item, same_id)]
     assert texts[0].split("|")[1:5] == texts[1].split("|")[1:5]
 
 
 def test_demonstrations_are_drawn_uniformly_and_change_with_the_seed():
     def draws(seed: int) -> list[str]:
         items = (item(name=str(n)) for n in range(4000))
-        return [last_turn(single(i, SAFETY, seed=seed)[0]).split("|")[1] for i in items]
+        return [last_turn(pair(i, SAFETY, seed=seed)[0]).split("|")[1] for i in items]
 
     counts = Counter(draws(0))
     assert sorted(counts) == ["q0", "q1", "q2", "q3", "q4"]
@@ -97,13 +101,15 @@ def test_demonstrations_are_drawn_uniformly_and_change_with_the_seed():
 def test_dollar_signs_of_users_are_no_placeholders():
     query = "Is $query $5 or $$5, ${instruction}?"
     asked = Item.preference("1", "all", (Turn(role="user", content=query),), "$why", "${x}")
-    assert last_turn(single(asked, SAFETY)[0]).split("|")[5] == query
-    judged = last_turn(single(asked, FIRST)[0])
+    assert last_turn(pair(asked, SAFETY)[0]).split("|")[5] == query
+    judged = last_turn(pair(asked, FIRST)[0])
     assert judged == f"Be safe. Q: {query} A: $why B: ${{x}}"
     assert last_turn(routing_conversations(asked, CRITERIA)["CHAT"]) == f"Which? {query}"
 
 
 def test_the_judge_sees_both_orders_and_answers_with_the_label_of_the_response_in_question():
+    orders = {"first": pair(item(), FIRST), "second": pair(item(), SECOND)}
+    shown = {(side, o): both[n] for n, side in enumerate(("chosen", "rejected")) for o, both in orders.items()}
     chosen_first = "Be safe. Q: Why? A: Because. B: No."
     rejected_first = "Be safe. Q: Why? A: No. B: Because."
     texts = {order: [(last_turn(c), c.response) for c in single(item(), order)] for order in (FIRST, SECOND)}
@@ -130,7 +136,7 @@ def test_the_judge_is_asked_about_each_response_against_each_other_one(
 def test_turns_before_the_last_stand_before_the_judges_question_and_not_before_the_routers():
     turns = (Turn(role="user", content="a"), Turn(role="assistant", content="b"), Turn(role="user", content="c"))
     asked = Item.preference("1", "all", turns, "x", "y")
-    assert single(asked, FIRST)[0].messages[:-1] == turns[:-1]
+    assert pair(asked, FIRST)[0].messages[:-1] == turns[:-1]
     assert routing_conversations(asked, CRITERIA)["SAFETY"].messages == ({"role": "user", "content": "Which? c"},)
 
 
@@ -146,25 +152,26 @@ def test_a_domain_stands_for_its_criteria_and_none_for_the_prompt_as_it_is():
     assert conditioning_of_domain(None) == IDENTITY
 
 
-@pytest.mark.parametrize("kind", ["criteria", "judge-first", "judge-second"])
-def test_unknown_domains_are_errors(kind: Literal["criteria", "judge-first", "judge-second"]):
+@pytest.mark.parametrize("unknown", [Conditioning("criteria", "nope"), Conditioning("judge-first", "nope")])
+def test_domains_that_the_criteria_do_not_declare_are_errors(unknown: Conditioning):
     with pytest.raises(KeyError):
-        conversations(item(), Conditioning(kind, "nope"), CRITERIA, 0)
+        conversations(item(), unknown, CRITERIA, 0)
 
 
-def test_a_conditioning_is_written_as_its_kind_and_domain():
-    assert [str(c) for c in (IDENTITY, EMPTY, SAFETY, FIRST)] == [
-        "identity",
-        "empty",
-        "criteria:safety",
-        "judge-first:safety",
+def test_with_n_responses_the_judge_compares_each_with_every_other_one():
+    asked = Item("1", "all", (Turn(role="user", content="Why?"),), ("x", "y", "z"), (2.0, 1.0, 0.0))
+    shown = conversations(asked, FIRST, CRITERIA, 0)
+    assert [[last_turn(c).partition("? ")[2] for c in row] for row in shown] == [
+        ["A: x B: y", "A: x B: z"],
+        ["A: y B: x", "A: y B: z"],
+        ["A: z B: x", "A: z B: y"],
     ]
 
 
 def test_the_real_criteria_give_a_prompt_in_the_order_instruction_example_query_cue():
     criteria = load_criteria(DEFAULT_CRITERIA)
     for name, domain in criteria.domains.items():
-        text = last_turn(single(item("WHY-IS-IT?"), Conditioning("criteria", name), criteria)[0])
+        text = last_turn(pair(item("WHY-IS-IT?"), Conditioning("criteria", name), criteria)[0])
         example = next(d for d in domain.demonstrations if d.query in text)
         parts = [domain.instruction, example.query, example.good, example.bad, example.why, "WHY-IS-IT?"]
         places = [text.index(part) for part in parts]

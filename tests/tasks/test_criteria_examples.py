@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from cdr_eval.tasks.criteria import DEFAULT_CRITERIA, Demonstration, load_criteria
-from cdr_eval.tasks.preference import load_preferences
+from cdr_eval.tasks.reading.items import read_plain
 
 CRITERIA = load_criteria(DEFAULT_CRITERIA)
 
@@ -119,7 +119,7 @@ def test_no_example_is_an_item_of_the_benchmark(rebuilt: Path) -> None:
 
     benchmark: set[tuple[str, ...]] = set()
     prompts: set[str] = set()
-    for item in load_preferences(str(rebuilt)):
+    for item in read_plain(str(rebuilt)):
         prompts.add(item.prompt[-1]["content"].strip().lower())
         for text in (item.prompt[-1]["content"], *item.responses):
             benchmark |= runs(text)

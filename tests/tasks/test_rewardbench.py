@@ -8,12 +8,22 @@ from typing import Any
 
 import pytest
 from cdr_eval.errors import UserError
+from cdr_eval.tasks.benchmarks.load import benchmark_task
+from cdr_eval.tasks.benchmarks.schema import benchmarks
 from cdr_eval.tasks.catalog import missing_subsets
 from cdr_eval.tasks.item import Item
 from cdr_eval.tasks.items import Items
-from cdr_eval.tasks.rewardbench import HUB, REVISION, SECTIONS, SUBSETS, load_rewardbench
+from cdr_eval.tasks.task import Task
 
+REWARDBENCH = benchmarks()["rewardbench"]
+SECTIONS = REWARDBENCH.task_sections
+SUBSETS = {subset for section in SECTIONS for subset in section.counts}
 HEP = ["hep-cpp", "hep-go", "hep-java", "hep-js", "hep-python", "hep-rust"]
+
+
+def load_rewardbench(path: str) -> Task:
+    """A local copy under RewardBench's rules."""
+    return benchmark_task(REWARDBENCH, path)
 
 
 def write(path: Path, rows: list[dict[str, Any]]) -> str:
@@ -51,8 +61,9 @@ def test_published_counts() -> None:
     assert len(SUBSETS) == sum(len(section.counts) for section in SECTIONS) == 23
     filtered = sum(sum(section.counts.values()) for section in SECTIONS) - 984 + 447
     assert filtered == 2985, "math-prm has 447 items"
-    assert HUB == "allenai/reward-bench"
-    assert len(REVISION) == 40
+    (source,) = REWARDBENCH.source
+    assert (source.hub, source.rows, REWARDBENCH.rows) == ("allenai/reward-bench", 2985, 2985)
+    assert len(source.revision or "") == 40
 
 
 def test_section_weights_against_hand_computed_scores() -> None:
@@ -142,5 +153,5 @@ def test_a_problem_column_is_kept(tmp_path: Path) -> None:
 
 def test_other_subsets_are_refused(tmp_path: Path) -> None:
     row = {"prompt": "q", "chosen": "a", "rejected": "b", "subset": "hep-ada"}
-    with pytest.raises(UserError, match="'hep-ada' is no subset of RewardBench"):
+    with pytest.raises(UserError, match="'hep-ada' is no subset of the benchmark"):
         load_rewardbench(write(tmp_path / "p.jsonl", [row]))

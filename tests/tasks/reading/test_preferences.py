@@ -12,8 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 from cdr_eval.errors import UserError
 from cdr_eval.tasks.item import MAX_TEXT_CHARS, Item, content_hash
-from cdr_eval.tasks.preference import load_preferences
-from cdr_eval.tasks.rows import MAX_LINE_BYTES
+from cdr_eval.tasks.reading.items import read_plain
+from cdr_eval.tasks.reading.text_files import MAX_LINE_BYTES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +23,11 @@ GOOD = {"role": "assistant", "content": "The Rhine."}
 BAD = {"role": "assistant", "content": "No."}
 PLAIN: dict[str, Any] = {"prompt": "Name a river.", "chosen": "The Rhine.", "rejected": "No."}
 FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def load_preferences(source: str) -> tuple[Item, ...]:
+    """The items of a source whose columns are found by name."""
+    return tuple(read_plain(source))
 
 
 def write_jsonl(path: Path, *rows: object) -> str:
@@ -66,8 +71,7 @@ def test_every_row_shape_in_every_format(
         path.write_text(json.dumps(row if suffix == ".jsonl" else [row]))
     (item,) = load_preferences(str(path))
     assert list(item.prompt) == prompt
-    assert (item.responses, item.grades) == (("The Rhine.", "No."), (1.0, 0.0))
-    assert item.is_preference
+    assert (item.responses[0], item.responses[1]) == ("The Rhine.", "No.")
     assert (item.id, item.subset, item.problem) == ("1", "all", None)
 
 
@@ -178,7 +182,7 @@ def test_the_first_faulty_row_is_named_and_its_like_are_counted(tmp_path: Path) 
         ("p.json", b'[{"prompt": "q", "chosen": "a"}]', r"p\.json, row 1: there is no column `rejected`"),
         ("p.parquet", b"no parquet", r"p\.parquet is not valid Parquet"),
         ("p.parquet", b"", r"p\.parquet is not valid Parquet"),
-        ("p.csv", b"prompt,chosen,rejected\n", r"unknown suffix: convert it to one of \.jsonl, \.json, \.parquet"),
+        ("p.txt", b"prompt,chosen,rejected\n", r"unknown suffix: convert it to one of \.jsonl, \.json, \.parquet"),
         ("p", b"", r"unknown suffix"),
     ],
 )
@@ -191,7 +195,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path, name: str, content: bytes, s
 def test_what_is_no_file(tmp_path: Path) -> None:
     assert "There is no file" in fault(tmp_path / "absent.jsonl")
     assert "neither a file nor the name of a dataset" in fault("absent")
-    assert "neither a file nor the name of a dataset" in fault("a/b/c")
+    assert "neither a file nor the name of a dataset" in fault("a/b/c/d")
     (tmp_path / "folder.jsonl").mkdir()
     assert "Cannot read" in fault(tmp_path / "folder.jsonl")
 
@@ -207,7 +211,7 @@ def test_large_json_and_parquet_are_refused_with_the_limit(tmp_path: Path, monke
     with (tmp_path / "p.json").open("wb") as file:
         file.truncate(2**28 + 1)
     assert "larger than 268,435,456 bytes: convert it" in fault(tmp_path / "p.json")
-    monkeypatch.setattr("cdr_eval.tasks.rows.MAX_ROW_GROUP_BYTES", 1000)
+    monkeypatch.setattr("cdr_eval.tasks.reading.tables.MAX_ROW_GROUP_BYTES", 1000)
     pq.write_table(pa.Table.from_pylist([PLAIN | {"chosen": "x" * 2000}]), tmp_path / "p.parquet")
     assert "row groups over 1,000 bytes: write it with smaller ones" in fault(tmp_path / "p.parquet")
 
@@ -277,16 +281,6 @@ def test_content_hash_depends_on_every_field_and_the_order() -> None:
         Item.preference("a", "s", item.prompt, "c", "r", "p"),
         Item.preference("a", "s", item.prompt, "ç", "r"),
     ]
-    others += [
-        replace(item, responses=("c", "r", "x")),
-        replace(item, grades=()),
-        replace(item, grades=(0.5, 0.0)),
-        replace(item, pairs=((0, 1),)),
-        replace(item, styles=(0, 0)),
-        replace(item, group="g"),
-        replace(item, role="ref"),
-        replace(item, labels={"language": "de"}),
-    ]
     hashes = {content_hash([item]), *(content_hash([other]) for other in others), content_hash([])}
     assert len(hashes) == len(others) + 2
     assert content_hash([item, others[0]]) != content_hash([others[0], item])
@@ -303,10 +297,9 @@ def items_or_sentence(path: Path) -> None:
     assert len({item.id for item in items}) == len(items) > 0
     for item in items:
         assert item.prompt[-1]["role"] == "user"
-        chosen, rejected = item.responses
-        assert chosen.strip()
-        assert rejected.strip()
-        assert chosen != rejected
+        assert all(text.strip() for text in item.responses)
+        assert 2 <= len(item.responses) <= 1024
+        assert len(set(item.responses)) > 1
     assert content_hash(items)
 
 
