@@ -15,6 +15,25 @@ Command = TypeVar("Command", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
 
 
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a command that scores was told, but for which checkpoints."""
+
+    task: str | None
+    registry: tuple[Path, ...]
+    options: Options
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where results go and how they are printed."""
+
+    out: Path | None
+    shard: tuple[int, int] | None
+    quiet: bool
+    as_json: bool
+
+
 def go_offline(_ctx: click.Context, _param: click.Parameter, offline: bool) -> None:
     """huggingface_hub and datasets read these when they are imported, which no command has done yet."""
     if offline:

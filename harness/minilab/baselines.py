@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
+from ...tasks.item import Item
 from ...tasks.minilab.world import TEST_SEED, preference_items
-from ...tasks.preference import PreferenceItem
 
 TRAIN_SHARE = 5.0
 """Training items for the bag of words, as a multiple of the test items."""
@@ -23,8 +23,8 @@ def measure_baselines() -> dict[str, float]:
     trained on training items.
     """
     train, test = preference_items("train", TEST_SEED, TRAIN_SHARE), preference_items("test", TEST_SEED)
-    longer = np.array([len(item.chosen) - len(item.rejected) for item in test], dtype=np.float64)
-    words = sorted({word for item in (*train, *test) for text in (item.chosen, item.rejected) for word in _words(text)})
+    longer = np.array([len(item.responses[0]) - len(item.responses[1]) for item in test], dtype=np.float64)
+    words = sorted({word for item in (*train, *test) for text in item.responses for word in _words(text)})
     weights = _fit(_differences(train, words))
     return {
         "longer": _accuracy(longer),
@@ -44,11 +44,11 @@ def _fit(differences: NDArray[np.float64]) -> NDArray[np.float64]:
     return minimize(loss, np.zeros(differences.shape[1]), jac=True, method="L-BFGS-B").x
 
 
-def _differences(items: Sequence[PreferenceItem], words: Sequence[str]) -> NDArray[np.float64]:
+def _differences(items: Sequence[Item], words: Sequence[str]) -> NDArray[np.float64]:
     column = {word: number for number, word in enumerate(words)}
     rows = np.zeros((len(items), len(words)))
     for row, item in zip(rows, items, strict=True):
-        for text, sign in ((item.chosen, 1), (item.rejected, -1)):
+        for text, sign in zip(item.responses, (1, -1), strict=True):
             for word, count in Counter(_words(text)).items():
                 row[column[word]] += sign * count
     return rows

@@ -108,7 +108,8 @@ class PartRenderer:
         """(item, place, conversation) of a part, in order."""
         chunk = self.items.chunk(part.chunk)
         start = self.items.chunks[part.chunk].start
-        for row in part.rows.tolist():
+        rows: list[int] = part.rows.tolist()
+        for row in rows:
             item = chunk[row - start]
             if part.asked is None:
                 for label, conversation in enumerate(routing_conversations(item, self.criteria).values()):

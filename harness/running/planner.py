@@ -80,7 +80,7 @@ class Planner:
         router = self.question.criteria.router
         domains = list(router.labels.values()) if router else []
         best: list[int] = np.argmax(np.nan_to_num(likelihoods, nan=-np.inf), axis=1).tolist()
-        unanswered = [bool(no) for no in np.isnan(likelihoods).any(axis=1)]
+        unanswered: list[bool] = np.isnan(likelihoods).any(axis=1, keepdims=True)[:, 0].tolist()
         return _routing([None if no else domains[choice] for choice, no in zip(best, unanswered, strict=True)])
 
 

@@ -206,7 +206,8 @@ class Runner:
     def _take(self, scored: ScoredUnit, plan: CheckpointPlan, answers: Answers) -> None:
         """Keep a unit's answer; with the last one of a part, give the part's answers and let its claim go."""
         job = self._jobs[scored.unit.part]
-        for i, value in zip(scored.unit.conversations.tolist(), scored.logprobs.tolist(), strict=True):
+        conversations: list[int] = scored.unit.conversations.tolist()
+        for i, value in zip(conversations, scored.logprobs.tolist(), strict=True):
             key = job.keys[i]
             assert key is not None
             job.chunk[key] = (value, int(job.rendered.lengths[i]))

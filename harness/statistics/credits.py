@@ -104,6 +104,26 @@ def strict(rewards: Floats, responses: Responses, tie: float) -> Floats:
     return credit(-_largest(-rewards, r.acceptable, r) - _largest(rewards, r.others, r), tie)
 
 
+def mrr(rewards: Floats, responses: Responses) -> Floats:
+    """1 / (1 + how many others have at least the reward of the best acceptable response): ties rank the others first."""
+    r = responses
+    best_right = _largest(rewards, r.acceptable, r)[:, r.owners]
+    above = np.add.reduceat((rewards >= best_right) & r.others, r.starts, axis=1, dtype=np.float64)
+    needed = np.add.reduceat(np.isnan(rewards) & r.graded, r.starts, axis=1) > 0
+    return np.where(needed, np.nan, 1 / (1 + above))
+
+
+def mrr_chance(responses: Responses) -> Floats:
+    """Σ_k P(k others stand above the best acceptable one) / (1 + k), P by falling factorials of random orders."""
+    right, wrong = responses.count(responses.acceptable), responses.count(responses.others)
+    result, top = np.zeros(len(right)), np.ones(len(right))
+    for k in range(int(wrong.max(initial=0)) + 1):
+        following = top * np.clip(wrong - k, 0, None) / np.maximum(wrong + right - k, 1)
+        result += (top - following) / (1 + k)
+        top = following
+    return result
+
+
 def pairwise(rewards: Floats, responses: Responses, tie: float) -> Floats:
     """Mean over the comparisons that count: 1 where the better response has the higher reward, `tie` at a tie."""
     return _compared(rewards, responses, tie, "")

@@ -23,12 +23,14 @@ class Scopes:
     subsets: Codes
     """(n,) the subset of each item."""
     sections: Sections
+    pooled: bool = False
+    """Whether overall is the mean over all items although there are sections."""
 
     @classmethod
-    def of(cls, subsets: Sequence[str], sections: Sections) -> "Scopes":
+    def of(cls, subsets: Sequence[str], sections: Sections, pooled: bool = False) -> "Scopes":
         """The scopes of items with these subsets."""
         number = {name: k for k, name in enumerate(dict.fromkeys(subsets))}
-        return cls(tuple(number), np.array([number[name] for name in subsets], dtype=np.intp), sections)
+        return cls(tuple(number), np.array([number[name] for name in subsets], dtype=np.intp), sections, pooled)
 
     def present(self) -> dict[str, list[tuple[int, float]]]:
         """The sections that have items: name → (subset, weight) of those of their subsets that have items."""
@@ -41,7 +43,7 @@ class Scopes:
 
     def items_of(self, scope: str) -> Mask:
         """The items that a section's or the overall accuracy rests on: (n,)."""
-        if not self.sections:
+        if not self.sections or (self.pooled and scope == "overall"):
             return np.ones(len(self.subsets), dtype=bool)
         inside = [k for name, parts in self.present().items() if scope in (name, "overall") for k, _ in parts]
         return np.isin(self.subsets, inside) if inside else np.ones(len(self.subsets), dtype=bool)
@@ -68,7 +70,8 @@ class Scopes:
             for name, parts in self.present().items()
         }
         everything = _ratio(won.sum(axis=0, dtype=np.float64), count.sum(axis=0, dtype=np.float64))
-        result["overall"] = _weighted_mean((values, 1.0) for values in result.values()) if result else everything
+        of_sections = result and not self.pooled
+        result["overall"] = _weighted_mean((v, 1.0) for v in result.values()) if of_sections else everything
         return result
 
     def item_weights(self, scored: Mask) -> Floats:
@@ -81,7 +84,7 @@ class Scopes:
                 weight[items] = share / max(1, items.sum())
             if weight.any():
                 sections.append(weight / weight.sum())
-        if self.present():
+        if self.present() and not self.pooled:
             return np.mean(sections, axis=0) if sections else np.zeros(len(scored))
         return scored / max(1, scored.sum())
 

@@ -1,6 +1,6 @@
 """A task's rules: which function of `statistics.credits` answers each, and for which items."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -34,7 +34,7 @@ class Ruled:
         rule = self.rule
         if rule.name == "best":
             return np.floor(credits), (credits % 1 > 0)
-        if rule.name in ("best-of", "ties"):
+        if rule.name in ("best-of", "ties", "mrr"):
             return credits, np.zeros(credits.shape, dtype=bool)
         other = Rule(rule.name, rule.level, tie=0.0 if rule.tie else 1.0)
         found = credits_of(other, self._own(rewards), self.responses)
@@ -61,6 +61,8 @@ def ruled(task: Task, responses: Responses) -> tuple[Ruled, ...]:
 
 def by_one_rule(rule: Rule, responses: Responses, items: Codes | None = None) -> Ruled:
     """Some items, or all, that go by one rule."""
+    if rule.every:
+        responses = replace(responses, pairs={})
     if items is None or len(items) == len(responses.counts):
         return Ruled(rule, np.arange(len(responses.counts)), responses, np.arange(len(responses.grades)))
     own, places = responses.of_items(items)
@@ -73,6 +75,8 @@ def credits_of(rule: Rule, rewards: Floats, responses: Responses) -> Floats:
         return rules.best(rewards, responses)
     if rule.name == "pairwise":
         return rules.pairwise(rewards, responses, rule.tie)
+    if rule.name == "mrr":
+        return rules.mrr(rewards, responses)
     if rule.name == "strict":
         return rules.strict(rewards, responses, rule.tie)
     if rule.name == "matrix":
@@ -85,6 +89,7 @@ def chance_of(rule: Rule, responses: Responses) -> Floats:
     functions = {
         "best": rules.best_chance,
         "pairwise": rules.pairwise_chance,
+        "mrr": rules.mrr_chance,
         "strict": rules.strict_chance,
         "matrix": rules.pairwise_chance,
         "best-of": rules.best_of_chance,

@@ -16,7 +16,7 @@ from ...model_registry.registry import Registry
 from ...reports.run_format.run_info import RUN_FORMAT
 from ...tasks.catalog import missing_subsets
 from ...tasks.item import content_hash
-from ...tasks.task import Rule
+from ...tasks.task import Rule, Task
 from ...tasks.variants import ROUTER
 from ..options import Options
 from ..question import Question
@@ -131,6 +131,7 @@ def rule_text(rule: Rule) -> str:
         "strict": "every acceptable response has a higher reward than every other",
         "matrix": "share of the pairs of a chosen and a rejected response that are ordered rightly, by style",
         "best-of": f"grade of the response that the reward picks of {rule.k or 'all'}",
+        "mrr": "1 / the rank of the best acceptable response",
         "ties": "right before wrong by more than the spread among the right ones, in groups",
     }
     half = "; a tie counts one half" if rule.name in ("pairwise", "strict", "matrix") and rule.tie == 0.5 else ""
@@ -199,7 +200,7 @@ def _counts(scored: Sequence[GroupScores]) -> dict[str, dict[str, int]]:
 
 
 def _notes(facts: RunFacts, counts: Mapping[str, Mapping[str, int]]) -> list[str]:
-    notes = [note for group in facts.scored for note in group.group.notes]
+    notes = [*_reading_notes(facts.question.task), *(note for group in facts.scored for note in group.group.notes)]
     missing = missing_subsets(facts.question.task)
     if missing:
         notes.append(
@@ -219,6 +220,18 @@ def _notes(facts: RunFacts, counts: Mapping[str, Mapping[str, int]]) -> list[str
     if facts.options.limit is not None:
         notes.append(f"Only {len(facts.question.task.items)} items were scored, spread evenly over the task (--limit).")
     return notes
+
+
+def _reading_notes(task: Task) -> list[str]:
+    """What the source was taken for, and what became of rows that are no items."""
+    reading = task.reading
+    notes = [f"{task.source} was taken for {reading.taken_for}."] if reading.taken_for else []
+    for reason, count in reading.reasons.items():
+        first = next(row for row in reading.left_out if row.reason == reason)
+        notes.append(f"{count} of {reading.rows} rows were left out ({reason}), the first at line {first.line}.")
+    if reading.duplicates:
+        notes.append(f"{reading.duplicates} responses repeat a text of their item, which is scored once.")
+    return [*notes, *reading.remarks]
 
 
 def _gap_notes(facts: RunFacts) -> list[str]:

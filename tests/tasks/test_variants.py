@@ -8,18 +8,22 @@ from cdr_eval.tasks.variants import Route, Term, Variant, declare_variants, sele
 
 DOMAINS = ("safety", "code-math", "chat-hard")
 
+SAFETY, CODE_MATH, CHAT_HARD = (Conditioning("criteria", domain) for domain in DOMAINS)
+FIRST = {domain: Conditioning("judge-first", domain) for domain in DOMAINS}
+SECOND = {domain: Conditioning("judge-second", domain) for domain in DOMAINS}
+
 # Name → {(role, conditioning): coefficient}, one row for each row of the paper's reward table.
 TABLE: dict[str, dict[tuple[str, Conditioning | Route], float]] = {
     "vanilla": {("strong", IDENTITY): 1, ("weak", IDENTITY): -1},
     "likelihood": {("strong", IDENTITY): 1},
-    "cdr-safety": {("strong", Conditioning("criteria", "safety")): 1, ("weak", Conditioning("criteria", "safety")): -1},
+    "cdr-safety": {("strong", SAFETY): 1, ("weak", SAFETY): -1},
     "cdr-code-math": {
-        ("strong", Conditioning("criteria", "code-math")): 1,
-        ("weak", Conditioning("criteria", "code-math")): -1,
+        ("strong", CODE_MATH): 1,
+        ("weak", CODE_MATH): -1,
     },
     "cdr-chat-hard": {
-        ("strong", Conditioning("criteria", "chat-hard")): 1,
-        ("weak", Conditioning("criteria", "chat-hard")): -1,
+        ("strong", CHAT_HARD): 1,
+        ("weak", CHAT_HARD): -1,
     },
     "cdr-adaptive-oracle": {("strong", Route("oracle")): 1, ("weak", Route("oracle")): -1},
     "cdr-adaptive-oracle-chat-hard": {
@@ -27,38 +31,38 @@ TABLE: dict[str, dict[tuple[str, Conditioning | Route], float]] = {
         ("weak", Route("oracle-chat-hard")): -1,
     },
     "cdr-adaptive-router": {("strong", Route("router")): 1, ("weak", Route("router")): -1},
-    "prompt-delta-safety": {("strong", Conditioning("criteria", "safety")): 1, ("strong", IDENTITY): -1},
-    "prompt-delta-code-math": {("strong", Conditioning("criteria", "code-math")): 1, ("strong", IDENTITY): -1},
-    "prompt-delta-chat-hard": {("strong", Conditioning("criteria", "chat-hard")): 1, ("strong", IDENTITY): -1},
+    "prompt-delta-safety": {("strong", SAFETY): 1, ("strong", IDENTITY): -1},
+    "prompt-delta-code-math": {("strong", CODE_MATH): 1, ("strong", IDENTITY): -1},
+    "prompt-delta-chat-hard": {("strong", CHAT_HARD): 1, ("strong", IDENTITY): -1},
     "pmi-safety": {
-        ("strong", Conditioning("criteria", "safety")): 1,
+        ("strong", SAFETY): 1,
         ("strong", EMPTY): -1,
-        ("weak", Conditioning("criteria", "safety")): -1,
+        ("weak", SAFETY): -1,
         ("weak", EMPTY): 1,
     },
     "pmi-code-math": {
-        ("strong", Conditioning("criteria", "code-math")): 1,
+        ("strong", CODE_MATH): 1,
         ("strong", EMPTY): -1,
-        ("weak", Conditioning("criteria", "code-math")): -1,
+        ("weak", CODE_MATH): -1,
         ("weak", EMPTY): 1,
     },
     "pmi-chat-hard": {
-        ("strong", Conditioning("criteria", "chat-hard")): 1,
+        ("strong", CHAT_HARD): 1,
         ("strong", EMPTY): -1,
-        ("weak", Conditioning("criteria", "chat-hard")): -1,
+        ("weak", CHAT_HARD): -1,
         ("weak", EMPTY): 1,
     },
     "judge-safety": {
-        ("strong", Conditioning("judge-first", "safety")): 0.5,
-        ("strong", Conditioning("judge-second", "safety")): 0.5,
+        ("strong", FIRST["safety"]): 0.5,
+        ("strong", SECOND["safety"]): 0.5,
     },
     "judge-code-math": {
-        ("strong", Conditioning("judge-first", "code-math")): 0.5,
-        ("strong", Conditioning("judge-second", "code-math")): 0.5,
+        ("strong", FIRST["code-math"]): 0.5,
+        ("strong", SECOND["code-math"]): 0.5,
     },
     "judge-chat-hard": {
-        ("strong", Conditioning("judge-first", "chat-hard")): 0.5,
-        ("strong", Conditioning("judge-second", "chat-hard")): 0.5,
+        ("strong", FIRST["chat-hard"]): 0.5,
+        ("strong", SECOND["chat-hard"]): 0.5,
     },
 }
 # Route → section → domain; sections that are not named keep the identity.

@@ -9,18 +9,30 @@ import numpy as np
 import pandas as pd
 import pytest
 from cdr_eval.errors import UserError
-from cdr_eval.harness.running.store import ScoreKeys, ScoreStore
+from cdr_eval.harness.running.packed import pack
+from cdr_eval.harness.running.store import ScoreKeys, ScorerReport, ScoreStore
 from cdr_eval.harness.scoring.protocol import ScoringRequest
 from cdr_eval.model_registry.checkpoint_files import localise
 from cdr_eval.model_registry.schema import Checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-REQUESTS = st.builds(
-    ScoringRequest,
-    st.lists(st.integers(0, 2**31 - 1), min_size=2, max_size=6).map(tuple),
-    st.lists(st.integers(1, 5), min_size=1, max_size=4, unique=True).map(lambda p: tuple(sorted(p))),
-)
+
+
+@st.composite
+def requests_(draw: st.DrawFn) -> ScoringRequest:
+    tokens = draw(st.lists(st.integers(0, 2**31 - 1) | st.integers(0, 2), min_size=2, max_size=6))
+    scored = draw(st.sets(st.integers(1, len(tokens) - 1), min_size=1))
+    return ScoringRequest(tuple(tokens), tuple(sorted(scored)))
+
+
+REQUESTS = requests_()
+
+
+def key_of(keys: ScoreKeys, request: ScoringRequest) -> bytes:
+    """A request's key, from the arrays that a run packs it into."""
+    packed = pack([request])
+    return keys.key(packed.tokens(0), packed.positions(0))
 
 
 def key(name: str) -> bytes:
@@ -70,6 +82,73 @@ def test_every_float_comes_back_bit_by_bit(tmp_path_factory: pytest.TempPathFact
         assert np.array_equal(values, list(first.values()), equal_nan=True)
 
 
+@settings(max_examples=50, deadline=None)
+@given(
+    sizes=st.lists(st.integers(1, 40), min_size=1, max_size=30),
+    seed=st.integers(0, 2**32),
+    refreshed=st.booleans(),
+)
+def test_lookup_over_many_appended_runs_is_a_dict_s(
+    tmp_path_factory: pytest.TempPathFactory, sizes: list[int], seed: int, refreshed: bool
+):
+    """Keys of few bytes, zero bytes among them, so that chunks repeat each other's; the first score counts."""
+    rng = np.random.default_rng(seed)
+    folder = tmp_path_factory.mktemp("store")
+    store = ScoreStore(folder)
+    reader = ScoreStore(folder)
+    expected: dict[bytes, float] = {}
+    pool = [bytes(rng.choice([0, 1, 255], size=16).astype(np.uint8)) for _ in range(300)]
+    for number, size in enumerate(sizes):
+        keys = [pool[i] for i in rng.choice(len(pool), size=size, replace=False).tolist()]
+        values = rng.normal(size=size)
+        store.append(keys, values.tolist(), [1] * size, "m")
+        for k, value in zip(keys, values.tolist(), strict=True):
+            expected.setdefault(k, value)
+        if refreshed and number % 3 == 0:
+            reader.refresh()
+    values, found = store.lookup(pool)
+    assert found.tolist() == [k in expected for k in pool]
+    assert values[found].tolist() == [expected[k] for k in pool if k in expected]
+    assert np.isnan(values[~found]).all()
+    reader.refresh()
+    assert reader.lookup(pool)[1].tolist() == found.tolist()
+
+
+def test_what_a_scorer_had_to_say_is_kept_with_its_scores(tmp_path: Path):
+    identity, other = (ScoreKeys(weights, "float32", "shared-prefix").identity for weights in ("w", "v"))
+    store = ScoreStore(tmp_path)
+    assert store.report(identity) == ScorerReport()
+    store.add_report(identity, ScorerReport())
+    assert not (tmp_path / "scorers").exists()
+    store.add_report(identity, ScorerReport(["Shared prefixes are computed again."], {"largest": 1e-6}))
+    opened = ScoreStore(tmp_path)
+    assert opened.report(identity) == ScorerReport(["Shared prefixes are computed again."], {"largest": 1e-6})
+    assert opened.report(other) == ScorerReport()
+    opened.add_report(identity, ScorerReport(["Shared prefixes are computed again.", "Smaller batches."]))
+    both = ["Shared prefixes are computed again.", "Smaller batches."]
+    assert store.report(identity) == ScorerReport(both, {"largest": 1e-6})
+    store.add_report(identity, ScorerReport([], {"largest": 2e-6}))
+    assert opened.report(identity) == ScorerReport(both, {"largest": 2e-6})
+    assert len(ScoreStore(tmp_path)) == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b"{}", b'{"notes": 3, "trial": {}}', b'{"notes": [], "trial": 1}'])
+def test_a_damaged_report_is_none(tmp_path: Path, content: bytes):
+    store = ScoreStore(tmp_path)
+    (tmp_path / "scorers").mkdir()
+    (tmp_path / "scorers" / "abc.json").write_bytes(content)
+    assert store.report("abc") == ScorerReport()
+    store.add_report("abc", ScorerReport(["A fallback."]))
+    assert store.report("abc").notes == ["A fallback."]
+
+
+def test_a_report_that_cannot_be_written(tmp_path: Path):
+    store = ScoreStore(tmp_path)
+    (tmp_path / "scorers").write_text("")
+    with pytest.raises(UserError, match="free space there or pass another --store"):
+        store.add_report("abc", ScorerReport(["A fallback."]))
+
+
 def test_nothing_asked_and_nothing_stored(tmp_path: Path):
     store = ScoreStore(tmp_path / "not" / "yet" / "there")
     assert [len(part) for part in store.lookup([])] == [0, 0]
@@ -91,15 +170,15 @@ def test_a_stored_nan_is_there(tmp_path: Path):
 @given(REQUESTS, REQUESTS)
 def test_keys_are_equal_exactly_where_tokens_and_scored_positions_are(first: ScoringRequest, second: ScoringRequest):
     keys = ScoreKeys("weights", "float32", "reference")
-    assert (keys.key(first) == keys.key(second)) == (first == second)
-    assert len(keys.key(first)) == 16
+    assert (key_of(keys, first) == key_of(keys, second)) == (first == second)
+    assert len(key_of(keys, first)) == 16
 
 
 def test_keys_change_with_weights_dtype_and_scorer_and_are_the_same_in_every_process():
     request = ScoringRequest((1, 2, 3), (1, 2))
     settings_ = [("w", "float32", "reference"), ("v", "float32", "reference"), ("w", "bfloat16", "reference")]
     settings_ += [("w", "float32", "shared-prefix"), ("wfloat32", "", "reference"), ("w", "float32reference", "")]
-    keys = [ScoreKeys(*s).key(request) for s in settings_]
+    keys = [key_of(ScoreKeys(*s), request) for s in settings_]
     assert len(set(keys)) == len(keys)
     # The bytes that are hashed, written out: a change here would lose every user's scores.
     content = b"1\0w\0float32\0reference" + np.array([1, 2, 3, -1, 1, 2], dtype="<i4").tobytes()
@@ -108,8 +187,24 @@ def test_keys_change_with_weights_dtype_and_scorer_and_are_the_same_in_every_pro
 
 def test_moved_tokens_do_not_collide_with_scored_positions():
     keys = ScoreKeys("w", "float32", "reference")
-    requests = [ScoringRequest((1, 2), (1,)), ScoringRequest((1,), (2, 1)), ScoringRequest((1, 2, 1), ())]
-    assert len({keys.key(r) for r in requests}) == 3
+    requests = [((1, 2), (1,)), ((1,), (2, 1)), ((1, 2, 1), ())]
+    arrays = [(np.array(tokens, dtype=np.int32), np.array(scored, dtype=np.intp)) for tokens, scored in requests]
+    assert len({keys.key(tokens, scored) for tokens, scored in arrays}) == 3
+
+
+def test_keys_are_those_of_earlier_versions():
+    """Computed by the code that wrote the first stores; another digest would lose every user's scores."""
+    known = {
+        "3974f034df8608bcb6984b5d22c1fef4": (("weights", "float32", "reference"), (1, 2, 3), (1, 2)),
+        "0e51b0fd937b8b2b31a6f1bdde060957": (
+            ("0f" * 32, "bfloat16", "shared-prefix"),
+            (1, 151643, 7, 70000, 2**31 - 1, 5),
+            (1, 3, 4, 5),
+        ),
+        "23287b5c89fe796fb9e1162e424f441c": (("w", "float16", "lm-eval:hf"), (0, 9), (1,)),
+    }
+    for digest, (settings_, token_ids, scored) in known.items():
+        assert key_of(ScoreKeys(*settings_), ScoringRequest(token_ids, scored)).hex() == digest
 
 
 def weights_of(folder: Path) -> str:
