@@ -6,9 +6,9 @@ RAMP = ("#08306b", "#4a90c4", "#f7f7f7", "#f5a742", "#b35806")
 """Blue below chance, orange above; the two ends differ in lightness, too."""
 
 
-def ramp_colour(percent: float, reach: float) -> str:
-    """The ramp's colour, as #rrggbb, of an accuracy in per cent; 50 - reach and 50 + reach are its ends."""
-    position = min(max((percent - 50) / (2 * reach) + 0.5, 0.0), 1.0) * (len(RAMP) - 1)
+def ramp_colour(percent: float, chance: float, reach: float) -> str:
+    """The ramp's colour, as #rrggbb, of an accuracy in per cent; chance - reach and chance + reach are its ends."""
+    position = min(max((percent - chance) / (2 * reach) + 0.5, 0.0), 1.0) * (len(RAMP) - 1)
     lower = min(int(position), len(RAMP) - 2)
     share = position - lower
     mixed = (round(a + share * (b - a)) for a, b in zip(_rgb(RAMP[lower]), _rgb(RAMP[lower + 1]), strict=True))

@@ -1,15 +1,15 @@
 """Sections that the reports of pairs and of grids share: what to know first, length, confidence, checkpoints."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from pydantic import JsonValue
 
-from .document import Block, Bullets, Cell, Paragraph, Section, Table, section
-from .formatting import MISSING, count, p_value, plain, plural, points
+from .document import Block, Bullets, Cell, Paragraph, Section, Table, said, section
+from .formatting import MISSING, count, joined, p_value, percent, plain, plural, points
 from .run_format.reading import Run
-from .run_format.run_info import CheckpointInfo
+from .run_format.run_info import CheckpointInfo, Counts
 from .run_format.tables import ComparisonRow, ConfidenceRow, LengthRow
-from .scores import SCOPE_TITLES, Line, Reward, Scope, Scores, reward_of, score_table
+from .scores import SCOPE_TITLES, Line, Reward, Scope, Scores, chance_of, reward_of, score_table
 
 LENGTH_SCOPES: tuple[Scope, ...] = tuple(scope for scope in SCOPE_TITLES if scope[0] == "length")
 STATISTICS = {
@@ -36,25 +36,53 @@ def reward_name(reward: Reward) -> str:
 
 def warnings_section(run: Run) -> tuple[Section, ...]:
     """The notes of the run, which say what went another way than planned."""
-    sentences = list(run.info.notes)
-    if run.info.counts.ties:
-        selves = ", those of a checkpoint over itself included" if run.info.kind == "grid" else ""
-        sentences.append(
-            f"{plural(run.info.counts.ties, 'margin')} of exactly zero{selves}: each such tie counts one half."
-        )
+    sentences = [*run.info.notes, *_equal_variants(run)]
     return section("Read this first", [Bullets(tuple(sentences))] if sentences else [], opening=True)
+
+
+def _equal_variants(run: Run) -> Iterator[str]:
+    """Sentences on variants all of whose figures are those of an earlier one: on this task they are the same reward."""
+    figures: dict[str, list[object]] = {}
+    for row in (*run.accuracy, *run.confidence, *run.length):
+        figures.setdefault(row.variant, []).append(row.model_copy(update={"variant": ""}))
+    first: dict[str, list[str]] = {}
+    for variant in (name for name in run.info.variants if name in figures):
+        twin = next((name for name in first if figures[name] == figures[variant]), None)
+        first.setdefault(variant if twin is None else twin, []).extend([] if twin is None else [variant])
+    for name, twins in first.items():
+        if twins and any(row.accuracy is not None for row in run.accuracy if row.variant == name):
+            yield f"On this task every figure of {name} is also that of {joined(twins)}."
+
+
+def accuracy_text(run: Run, scores: Scores) -> str:
+    """What an accuracy of the run is, and what chance would give."""
+    overall = "overall is the mean of the sections" if scores.sections else "overall is over all items"
+    level = chance_of(scores.row(reward, scope) for reward in scores.rewards for scope in scores.main_scopes)
+    chance = f" Chance is {percent(level)}." if level is not None else ""
+    return (
+        f"Accuracy is the mean credit of {plural(run.info.task.items, 'item')}, in per cent with 95% intervals; "
+        f"{overall}. The rule: {run.info.task.rule}.{chance}"
+    )
+
+
+def levels_section(scores: Scores, lines: Sequence[Line], headings: Sequence[str]) -> tuple[Section, ...]:
+    """Accuracy by the task's levels of difficulty, where it has them."""
+    table = [score_table(scores, lines, scores.levels, headings)] if scores.levels else []
+    return section("Levels", table)
 
 
 def length_section(
     run: Run, scores: Scores, lines: Sequence[Line], headings: Sequence[str], label: Namer
 ) -> tuple[Section, ...]:
     """How far each reward follows length, beside rewards that look at nothing else."""
+    if not lines:
+        return ()
     blocks: list[Block] = []
     if any(scores.row(line.reward, scope) for line in lines for scope in LENGTH_SCOPES):
         blocks.append(
             Paragraph(
                 "How often the longer response (in characters) wins, and the accuracy on items where the chosen "
-                "response is the longer and where it is the shorter one, in per cent with 95% intervals."
+                "response is the longer and where it is the shorter one."
             )
         )
         blocks.append(score_table(scores, lines, LENGTH_SCOPES, headings, bold=False))
@@ -80,14 +108,20 @@ def confidence_section(
     if run.confidence or pictures:
         blocks.append(
             Paragraph(
-                "Accuracy among the items with the largest absolute margins (selection), and how often a reward "
-                "that says σ(|margin| / τ) is right (calibration, τ fitted out of fold)."
+                f"Accuracy among the items with the largest absolute {_margin(run)} (selection), and how often a "
+                "reward that says σ(|margin| / τ) is right (calibration, τ fitted out of fold)."
             )
         )
     blocks.extend(pictures)
     if run.confidence:
         blocks.append(_statistics_table(run.confidence, scores, rewards, label))
     return section("Confidence", blocks)
+
+
+def _margin(run: Run) -> str:
+    """What a margin is; with two responses an item it needs no words."""
+    of_two = run.info.task.responses == 2 * run.info.task.items
+    return "margins" if of_two else "margins (best reward of an acceptable response minus best of the others)"
 
 
 def _statistics_table(
@@ -149,31 +183,37 @@ def _comparison_cells(row: ComparisonRow, label: Namer) -> tuple[Cell, ...]:
 def checkpoints_section(run: Run) -> tuple[Section, ...]:
     """What was scored: weights, training and benchmark scores in use, and how many items went wrong for each."""
     info = run.info
-    benchmarks = list(dict.fromkeys(b for c in info.checkpoints for b in c.scores_used))
-    rows = tuple(_checkpoint_cells(run, c, benchmarks) for c in info.checkpoints)
-    columns = ("Checkpoint", "Model", "Family", "Stage", "Objective", "Trained from", "dtype", "Weights")
-    headings = (*columns, "Parameters", *(f"{benchmark} (%)" for benchmark in benchmarks), *FAULTS)
+    columns = {heading: [text(c) for c in info.checkpoints] for heading, text in CHECKPOINT_COLUMNS.items()}
+    columns["Parameters"] = [parameters(c.parameters) if c.parameters is not None else "" for c in info.checkpoints]
+    for benchmark in dict.fromkeys(b for c in info.checkpoints for b in c.scores_used):
+        used = [c.scores_used.get(benchmark) for c in info.checkpoints]
+        columns[f"{benchmark} (%)"] = ["" if value is None else f"{value:g}" for value in used]
+    for heading, counts in FAULTS.items():
+        numbers = [counts(info.counts).get(c.name, 0) for c in info.checkpoints]
+        columns[heading] = [count(number) if any(numbers) else "" for number in numbers]
+    rows = [[Cell(text or MISSING) for text in row] for row in zip(*columns.values(), strict=True)]
     folded = "" if len(rows) <= 2 else f"{plural(len(rows), 'checkpoint')}: weights, training, benchmark scores in use"
-    return section("Checkpoints", [Table(headings, rows, text_columns=len(columns), folded=folded)])
+    return section("Checkpoints", [said(list(columns), rows, len(CHECKPOINT_COLUMNS), folded)])
 
 
-FAULTS = ("Truncated", "Unscored", "Not finite", "No end of turn")
-"""Headings of the counts of items, in the order of `_checkpoint_cells`."""
-
-
-def _checkpoint_cells(run: Run, c: CheckpointInfo, benchmarks: Sequence[str]) -> tuple[Cell, ...]:
-    counts = run.info.counts
-    faults = (counts.truncated, counts.unscored, counts.non_finite, counts.no_end_of_turn)
-    scores = [c.scores_used.get(benchmark) for benchmark in benchmarks]
-    texts = (
-        *(c.name, c.model if c.revision is None else f"{c.model} at {c.revision}", c.family or MISSING),
-        *(c.stage or MISSING, c.objective or MISSING, c.trained_from or MISSING, c.dtype or MISSING),
-        (c.weights or MISSING).removeprefix("sha256:")[:12],
-        MISSING if c.parameters is None else parameters(c.parameters),
-        *(MISSING if value is None else f"{value:g}" for value in scores),
-        *(count(fault.get(c.name, 0)) for fault in faults),
-    )
-    return tuple(Cell(text) for text in texts)
+CHECKPOINT_COLUMNS: dict[str, Callable[[CheckpointInfo], str]] = {
+    "Checkpoint": lambda c: c.name,
+    "Model": lambda c: c.model if c.revision is None else f"{c.model} at {c.revision}",
+    "Family": lambda c: c.family or "",
+    "Stage": lambda c: c.stage or "",
+    "Objective": lambda c: c.objective or "",
+    "Trained from": lambda c: c.trained_from or "",
+    "dtype": lambda c: c.dtype or "",
+    "Weights": lambda c: (c.weights or "").removeprefix("sha256:")[:12],
+}
+"""Headings and texts about a checkpoint; a column that says nothing of any is left out."""
+FAULTS: dict[str, Callable[[Counts], dict[str, int]]] = {
+    "Truncated": lambda counts: counts.truncated,
+    "Unscored": lambda counts: counts.unscored,
+    "Not finite": lambda counts: counts.non_finite,
+    "No end of turn": lambda counts: counts.no_end_of_turn,
+}
+"""Headings of the counts of items by checkpoint, shown where one is not zero."""
 
 
 def parameters(number: int) -> str:

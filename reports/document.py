@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from .formatting import MISSING
+
 
 @dataclass(frozen=True, slots=True)
 class Cell:
@@ -108,6 +110,14 @@ class Footnotes:
     def texts(self) -> tuple[str, ...]:
         """The texts, the first being number 1."""
         return tuple(self._texts)
+
+
+def said(columns: Sequence[str], rows: Sequence[Sequence[Cell]], text_columns: int = 1, folded: str = "") -> Table:
+    """A table without the columns, after the first, in which no row says anything."""
+    empty = ("", MISSING)
+    shown = [i for i in range(len(columns)) if i == 0 or any(row[i].text not in empty for row in rows)]
+    kept = tuple(tuple(row[i] for i in shown) for row in rows)
+    return Table(tuple(columns[i] for i in shown), kept, sum(i < text_columns for i in shown), folded=folded)
 
 
 def section(title: str, blocks: Sequence[Block], *, opening: bool = False) -> tuple[Section, ...]:

@@ -13,7 +13,7 @@ from .escaping import shortened
 from .figure_style import GREY, look, new_figure
 from .pair_figures import sizes
 from .run_format.tables import AccuracyRow, ChainRow
-from .scores import Line, Scores
+from .scores import Line, Scores, chance_of
 
 
 def draw_variants(scores: Scores, lines: Sequence[Line], title: str) -> Figure:
@@ -29,7 +29,9 @@ def draw_variants(scores: Scores, lines: Sequence[Line], title: str) -> Figure:
         for position, (line, row) in enumerate(zip(lines, rows, strict=True)):
             _draw_dot(axes, position, row)
             _draw_published(axes, position, line, scope)
-        axes.axvline(50, color=GREY, linewidth=0.8, linestyle=":")
+        chance = chance_of(rows)
+        if chance is not None:
+            axes.axvline(100 * chance, color=GREY, linewidth=0.8, linestyle=":")
         name = "Overall" if scope[0] == "overall" else shortened(scope[1], 22)
         axes.set_title(f"{name}\n{sizes(row for row in rows if row is not None)}", fontsize=9)
         axes.grid(axis="x", color="#e5e5e5", linewidth=0.6)
@@ -60,8 +62,11 @@ def _draw_published(axes: Axes, position: int, line: Line, scope: tuple[str, str
         )
 
 
-def draw_chain(rows: Sequence[ChainRow], labels: Mapping[str, str], title: str) -> Figure:
-    """For each checkpoint of a chain, bars from chance to its accuracy over its own reference and over weaker ones."""
+def draw_chain(rows: Sequence[ChainRow], labels: Mapping[str, str], title: str, chance: float) -> Figure:
+    """For each checkpoint of a chain, bars from chance to its accuracy over its own reference and over weaker ones.
+
+    `chance` is a share.
+    """
     checkpoints = list(dict.fromkeys(row.checkpoint for row in rows))
     weak = list(dict.fromkeys(name for name in labels if any(row.weak == name for row in rows)))
     figure = new_figure(max(5.0, 1.4 + 0.36 * (len(rows) + len(checkpoints))), 4.0)
@@ -72,11 +77,11 @@ def draw_chain(rows: Sequence[ChainRow], labels: Mapping[str, str], title: str) 
     for checkpoint in checkpoints:
         own = sorted((r for r in rows if r.checkpoint == checkpoint), key=lambda r: weak.index(r.weak))
         for x, row in enumerate(own, start=left):
-            _draw_bar(axes, x, 0.9, row, weak.index(row.weak), "" if row.weak in seen else labels[row.weak])
+            _draw_bar(axes, x, row, 100 * chance, weak.index(row.weak), "" if row.weak in seen else labels[row.weak])
             seen.add(row.weak)
         centres.append(left + (len(own) - 1) / 2)
         left += len(own) + 1
-    axes.axhline(50, color="black", linewidth=0.8)
+    axes.axhline(100 * chance, color="black", linewidth=0.8)
     axes.set_xticks(centres, [labels[name] for name in checkpoints])
     axes.set_ylabel("overall accuracy (%), bars start at chance")
     axes.set_title(f"{title}\n* over its own reference; lines are 95% intervals", loc="left")
@@ -85,15 +90,15 @@ def draw_chain(rows: Sequence[ChainRow], labels: Mapping[str, str], title: str) 
     return figure
 
 
-def _draw_bar(axes: Axes, x: float, width: float, row: ChainRow, index: int, label: str) -> None:
+def _draw_bar(axes: Axes, x: float, row: ChainRow, chance: float, index: int, label: str) -> None:
     if row.accuracy is None:
         return
     style = look(index)
     axes.bar(
         x,
-        100 * row.accuracy - 50,
-        width,
-        bottom=50,
+        100 * row.accuracy - chance,
+        0.9,
+        bottom=chance,
         color=style.colour,
         hatch=style.hatch,
         edgecolor="white",
@@ -107,7 +112,7 @@ def _draw_bar(axes: Axes, x: float, width: float, row: ChainRow, index: int, lab
     star = "*" if row.relation == "own reference" else ""
     axes.annotate(
         f"{100 * row.accuracy:.1f}{star}",
-        (x, max(top, 50)),
+        (x, max(top, chance)),
         (0, 2),
         textcoords="offset points",
         ha="center",

@@ -23,9 +23,9 @@ INTERVALS_AT = (0.1, 0.4, 0.7, 1.0)
 
 
 def draw_selection(
-    groups: Mapping[str, Mapping[Reward, Sequence[SelectionRow]]], names: Mapping[Reward, str]
+    groups: Mapping[str, Mapping[Reward, Sequence[SelectionRow]]], names: Mapping[Reward, str], chance: float | None
 ) -> Figure:
-    """Accuracy among the items with the largest |margin|, one panel for each group of rewards."""
+    """Accuracy among the items with the largest |margin|, one panel for each group of rewards; chance is a share."""
     figure = new_figure(1.0 + 4.2 * len(groups), 4.6)
     first: Axes | None = None
     for position, (title, curves) in enumerate(groups.items()):
@@ -33,7 +33,8 @@ def draw_selection(
         first = first or axes
         for index, (reward, rows) in enumerate(curves.items()):
             _draw_curve(axes, rows, index, shortened(names[reward], 44))
-        axes.axhline(50, color=GREY, linewidth=0.8, linestyle=":")
+        if chance is not None:
+            axes.axhline(100 * chance, color=GREY, linewidth=0.8, linestyle=":")
         axes.set_xlabel("share of items kept, largest |margin| first (%)")
         axes.set_title(title, loc="left")
         axes.grid(color="#e5e5e5", linewidth=0.6)
@@ -74,7 +75,9 @@ def draw_calibration(curves: Mapping[Reward, Sequence[CalibrationRow]], names: M
     for position, (reward, rows) in enumerate(curves.items()):
         axes: Axes = figure.add_subplot(lines, columns, position + 1, sharex=first, sharey=first)
         first = first or axes
-        axes.plot([50, 100], [50, 100], color=GREY, linewidth=0.8, linestyle=":")
+        known = [100 * row.confidence for row in rows if row.confidence is not None]
+        diagonal = (min(known, default=100.0), 100.0)
+        axes.plot(diagonal, diagonal, color=GREY, linewidth=0.8, linestyle=":")
         for row in rows:
             _draw_bin(axes, row)
         axes.set_title(f"{shortened(names[reward], 29)}\nn = {sum(row.n for row in rows):,}", fontsize=7)

@@ -28,10 +28,10 @@ def draw_heatmap(heatmap: Heatmap, labels: Mapping[str, str]) -> Figure:
     figure = new_figure(size + 2.6, size + 2.2)
     axes: Axes = figure.add_subplot()
     values = _matrix(heatmap)
-    reach = max(5.0, float(np.nanmax(np.abs(values - 50), initial=0.0)))
-    image = axes.imshow(values, cmap=DIVERGING, norm=TwoSlopeNorm(50, 50 - reach, 50 + reach))
+    chance, reach = heatmap.chance, heatmap.reach
+    image = axes.imshow(values, cmap=DIVERGING, norm=TwoSlopeNorm(chance, chance - reach, chance + reach))
     for (row, column), value in np.ndenumerate(values):
-        _write_cell(axes, row, column, float(value), reach)
+        _write_cell(axes, row, column, float(value), heatmap)
     ticks = [labels[name] for name in names]
     axes.set_xticks(range(len(names)), ticks, rotation=45, ha="right", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), ticks)
@@ -57,9 +57,9 @@ def _percent(heatmap: Heatmap, strong: str, weak: str) -> float:
     return float("nan") if row is None or row.accuracy is None else 100 * row.accuracy
 
 
-def _write_cell(axes: Axes, row: int, column: int, value: float, reach: float) -> None:
+def _write_cell(axes: Axes, row: int, column: int, value: float, heatmap: Heatmap) -> None:
     if np.isnan(value):
         axes.text(column, row, "–", ha="center", va="center", color=GREY, fontsize=8)
         return
-    colour = GREY if row == column else ink_on(ramp_colour(value, reach))
+    colour = GREY if row == column else ink_on(ramp_colour(value, heatmap.chance, heatmap.reach))
     axes.text(column, row, f"{value:.1f}", ha="center", va="center", color=colour, fontsize=8)

@@ -5,6 +5,7 @@
 
 from collections.abc import Mapping
 from itertools import chain
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -23,10 +24,11 @@ def draw_scatter(scatter: Scatter, labels: Mapping[str, Mapping[str, str]]) -> F
     axes: Axes = figure.add_subplot()
     for index, series in enumerate(scatter.series):
         _draw_series(axes, series, look(index))
-    axes.axhline(50, color=GREY, linewidth=0.8, linestyle=":")
-    axes.annotate(
-        "chance", (1, 50), xycoords=("axes fraction", "data"), ha="right", va="bottom", color=GREY, fontsize=7
-    )
+    if scatter.chance is not None:
+        chance = 100 * scatter.chance
+        axes.axhline(chance, color=GREY, linewidth=0.8, linestyle=":")
+        where: Any = {"xycoords": ("axes fraction", "data"), "ha": "right", "va": "bottom"}
+        axes.annotate("chance", (1, chance), color=GREY, fontsize=7, **where)
     axes.set_xlabel(f"alignment gap: {scatter.benchmark} of strong minus that of weak (points)")
     axes.set_ylabel("overall accuracy (%)")
     axes.set_title(

@@ -20,7 +20,7 @@ from .pair_figures import families, list_heatmaps, list_scatters, measured_pair,
 from .pair_report import pair_lines
 from .run_format.reading import Run
 from .run_format.tables import RewardRow
-from .scores import Reward, Scores, collect_scores, ranked, reward_of
+from .scores import Reward, Scores, chance_of, collect_scores, ranked, reward_of
 
 CURVES = 6
 """Rewards of a grid whose selection and calibration curves are drawn: the most accurate ones."""
@@ -83,12 +83,18 @@ def _grid_figures(run: Run, scores: Scores, taken: set[str]) -> Iterable[Drawing
     for family in dict.fromkeys(row.family for row in run.chain):
         rows = [row for row in run.chain if row.family == family and row.scope == "overall"]
         if rows:
-            found = (measured_pair(run, scores, row.checkpoint, row.weak) for row in rows)
+            found = [measured_pair(run, scores, row.checkpoint, row.weak) for row in rows]
+            chance = chance_of(found)
+            if chance is None:
+                continue
             title = f"Iterated training, {family} ({sizes(row for row in found if row is not None)})"
             picture = Picture("chain", file_stem(f"chain {family}", taken), title)
             named = {name for row in rows for name in (row.checkpoint, row.weak)}
             names = short_labels(run, [c.name for c in run.info.checkpoints if c.name in named])
-            yield Drawing(picture, lambda rows=rows, title=title, names=names: draw_chain(rows, names, title))
+            yield Drawing(
+                picture,
+                lambda rows=rows, title=title, names=names, chance=chance: draw_chain(rows, names, title, chance),
+            )
 
 
 def _curve_figures(run: Run, scores: Scores, labels: Mapping[str, str], taken: set[str]) -> Iterable[Drawing]:
@@ -101,7 +107,11 @@ def _curve_figures(run: Run, scores: Scores, labels: Mapping[str, str], taken: s
     if groups:
         alt = "Accuracy among the items with the largest absolute margin, with 95% intervals"
         picture = Picture("confidence", file_stem("selection", taken), alt)
-        yield Drawing(picture, lambda: draw_selection(groups, names))
+        subsets = (
+            row for reward in shown for row in scores.by_reward.get(reward, {}).values() if row.scope == "subset"
+        )
+        chance = chance_of(subsets)
+        yield Drawing(picture, lambda: draw_selection(groups, names, chance))
     if curves:
         alt = "Calibration: accuracy against confidence, with 95% intervals"
         picture = Picture("confidence", file_stem("calibration", taken), alt)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from .document import Block, Cell, Paragraph, Picture, Section, Table, section
 from .formatting import MISSING, count, p_value, percent_interval, plain, points, signed
-from .pair_figures import analysed_variant, measured_pair
+from .pair_figures import analysed_variant, families, measured_pair, members
 from .run_format.reading import Run
 from .run_format.tables import AccuracyRow, ChainRow, EffectRow, FixedRow, GapStatistic
 from .scores import collect_scores
@@ -36,17 +36,32 @@ CHOICE = {
     "objective_share": "Share of the variance left by the gap that the objective explains",
 }
 OTHERS = "for other benchmarks see gap_analysis.csv"
+FIXED = "Correlations with one side of the pair held fixed (for other benchmarks see gap_fixed.csv)"
+LEAST = 3
+"""Checkpoints, or pairs with one side held fixed, that an analysis takes at least."""
 COUNTS = ("n_pairs", "n_checkpoints", "n_left_out", "permutations", "permutations_exact", "identifiable")
 
 
 def gap_sections(run: Run, pictures: Sequence[Picture]) -> tuple[Section, ...]:
     """All that a grid says of the gap; nothing where no checkpoint has a benchmark score."""
+    statistics = _of_three(run)
     return (
-        *_correlation_section(run, [p for p in pictures if p.topic == "gap"]),
-        *_saturation_section(run),
-        *_choice_section(run),
+        *_correlation_section(run, statistics, [p for p in pictures if p.topic == "gap"]),
+        *_saturation_section(statistics),
+        *_choice_section(run, statistics),
         *_chain_section(run, [p for p in pictures if p.topic == "chain"]),
     )
+
+
+def _of_three(run: Run) -> list[GapStatistic]:
+    """The statistics of at least three checkpoints: a correlation over two of them is 1 or -1 whatever they are."""
+    few = {
+        (row.benchmark, row.family, row.pair_set)
+        for row in run.gap_analysis
+        if row.statistic == "n_checkpoints" and (row.value or 0) < LEAST
+    }
+    small = {family for family in families(run) if len(members(run, family)) < LEAST}
+    return [r for r in run.gap_analysis if (r.benchmark, r.family, r.pair_set) not in few and r.family not in small]
 
 
 def _index(rows: Iterable[GapStatistic]) -> dict[Key, dict[str, GapStatistic]]:
@@ -70,8 +85,10 @@ def _value(row: GapStatistic, factor: float = 1.0) -> str:
     return f"{plain(row.value * factor)} [{plain(row.ci_low * factor)}, {plain(row.ci_high * factor)}]"
 
 
-def _correlation_section(run: Run, pictures: Sequence[Picture]) -> tuple[Section, ...]:
-    index = _index(run.gap_analysis)
+def _correlation_section(
+    run: Run, statistics: Sequence[GapStatistic], pictures: Sequence[Picture]
+) -> tuple[Section, ...]:
+    index = _index(statistics)
     benchmarks = list(dict.fromkeys(key[0] for key, found in index.items() if CORRELATIONS.keys() & found.keys()))
     if not benchmarks:
         return ()
@@ -88,14 +105,14 @@ def _correlation_section(run: Run, pictures: Sequence[Picture]) -> tuple[Section
     ]
     for number, benchmark in enumerate(benchmarks):
         keys = [key for key in index if key[0] == benchmark and key[3] == "overall"]
-        own = [row for row in run.gap_analysis if row.benchmark == benchmark]
+        own = [row for row in statistics if row.benchmark == benchmark]
         blocks.append(_correlation_table(index, keys, f"Correlations with the gap in {benchmark}" if number else ""))
         blocks.append(_statistics_table(own, SIGN_ONLY, f"Sign and size of the gap in {benchmark}" if number else ""))
     sections = [key for key in index if key[0] == benchmarks[0] and key[3] != "overall"]
     if sections:
         folded = f"Correlations with the gap in {benchmarks[0]} within each section ({OTHERS})"
         blocks.append(_correlation_table(index, sections, folded))
-    fixed = [row for row in run.gap_fixed if row.scope == "overall"]
+    fixed = [r for r in run.gap_fixed if (r.scope, r.benchmark) == ("overall", benchmarks[0]) and r.n >= LEAST]
     if fixed:
         blocks.append(_fixed_table(fixed))
     return section("Alignment gap and accuracy", blocks)
@@ -140,7 +157,7 @@ def _statistics_table(statistics: Sequence[GapStatistic], labels: dict[str, str]
     for (benchmark, family, pair_set, scope), found in _index(statistics).items():
         for name, label in labels.items():
             row = found.get(name)
-            if row is None or scope != "overall":
+            if row is None or row.value is None or scope != "overall":
                 continue
             texts = (label, benchmark or MISSING, family, pair_set, _number(found, "n_pairs"))
             rows.append(tuple(Cell(text) for text in (*texts, _value(row), p_value(row.p_permutation))))
@@ -167,7 +184,12 @@ def _fixed_table(fixed: Sequence[FixedRow]) -> Table:
         for row in fixed
     )
     columns = ("Held fixed", "Benchmark", "Family", "Statistic", "Pairs (n)", "Value [95% interval]")
-    return Table(columns, rows, text_columns=4, folded="Correlations with one side of the pair held fixed")
+    return Table(
+        columns,
+        rows,
+        text_columns=4,
+        folded=FIXED,
+    )
 
 
 def _fixed_value(row: FixedRow) -> str:
@@ -175,8 +197,8 @@ def _fixed_value(row: FixedRow) -> str:
     return f"{plain(row.value)}{interval}" if row.value is not None else MISSING
 
 
-def _saturation_section(run: Run) -> tuple[Section, ...]:
-    index = _index(row for row in run.gap_analysis if row.scope == "overall")
+def _saturation_section(statistics: Sequence[GapStatistic]) -> tuple[Section, ...]:
+    index = _index(row for row in statistics if row.scope == "overall")
     rows: list[tuple[Cell, ...]] = []
     for (benchmark, family, _, _), found in index.items():
         identifiable = found.get("identifiable")
@@ -191,27 +213,27 @@ def _saturation_section(run: Run) -> tuple[Section, ...]:
     if not rows:
         return ()
     text = (
-        "Accuracy fitted as 1/2 + (A − 1/2)(1 − exp(−gap / scale)) over pairs turned to a positive gap; intervals "
-        "from resampling checkpoints. Where the data cannot tell at which accuracy the curve levels off, the table "
-        "says so."
+        "Accuracy fitted as c + (A − c)(1 − exp(−gap / scale)), c being chance, over pairs turned to a positive gap; "
+        "intervals from resampling checkpoints. Where the data cannot tell at which accuracy the curve levels off, the "
+        "table says so."
     )
     table = Table(("Benchmark", "Family", "Pairs (n)", *SATURATION.values()), tuple(rows), text_columns=2)
     return section("Where more gap stops helping", [Paragraph(text), table])
 
 
-def _choice_section(run: Run) -> tuple[Section, ...]:
+def _choice_section(run: Run, statistics: Sequence[GapStatistic]) -> tuple[Section, ...]:
     blocks: list[Block] = []
     for text, labels in (
         ("How sure the correlation is, by source of noise:", NOISE),
         ("Which choice matters, which benchmark predicts best, and what the training objective adds:", CHOICE),
     ):
-        table = _statistics_table(run.gap_analysis, labels)
+        table = _statistics_table(statistics, labels)
         if table.rows:
             blocks += [Paragraph(text), table]
-    effects = [row for row in run.effects if row.scope == "overall"]
+    effects = [r for r in run.effects if r.scope == "overall" and len(members(run, r.family)) >= LEAST]
     if effects:
         blocks.append(_effects_table(effects))
-    others = _other_statistics(run)
+    others = _other_statistics(statistics)
     if others.rows:
         blocks.append(others)
     return section("Which choice matters", blocks)
@@ -229,7 +251,7 @@ def _effects_table(effects: Sequence[EffectRow]) -> Table:
     return Table(columns, rows, text_columns=4, folded="Additive effects of each checkpoint on the logit of accuracy")
 
 
-def _other_statistics(run: Run) -> Table:
+def _other_statistics(statistics: Sequence[GapStatistic]) -> Table:
     """What the tables above do not name, so that no statistic of overall accuracy stays unseen."""
     shown = {*CORRELATIONS, *SIGN_ONLY, *SATURATION, *NOISE, *CHOICE, *COUNTS}
     rows = tuple(
@@ -237,7 +259,7 @@ def _other_statistics(run: Run) -> Table:
             *(Cell(text) for text in (row.statistic, row.benchmark or MISSING, row.family, row.pair_set)),
             *(Cell(text) for text in (_value(row), p_value(row.p_permutation), p_value(row.p_naive))),
         )
-        for row in run.gap_analysis
+        for row in statistics
         if row.statistic not in shown and row.scope == "overall"
     )
     columns = (

@@ -65,7 +65,7 @@ def _explorer_rows(run: Run, scores: Scores, benchmarks: tuple[str, ...]) -> lis
     family = {(pair.strong, pair.weak): pair.family or "" for pair in run.info.pairs}
     gaps = {(pair.strong, pair.weak, pair.variant): pair.gaps for pair in run.pairs}
     rows: list[ExplorerRow] = []
-    for scope in (scores.overall, *scores.sections):
+    for scope in (scores.overall, *scores.sections, *scores.levels):
         for reward in ranked(scores, scope):
             row = scores.row(reward, scope)
             if row is None:

@@ -90,6 +90,8 @@ class HtmlScatter:
     curves: tuple[Curve, ...]
     x_ticks: tuple[Tick, ...]
     y_ticks: tuple[Tick, ...]
+    chance: float | None
+    """Where the line of chance lies."""
     width: float = PLOT[0]
     height: float = PLOT[1]
 
@@ -129,15 +131,13 @@ def _gaps(run: Run) -> Gaps:
 
 
 def _heatmap(heatmap: Heatmap, labels: Mapping[str, str], gaps: Gaps) -> HtmlHeatmap:
-    values = [100 * row.accuracy for row in heatmap.rows.values() if row.accuracy is not None]
-    reach = max(5.0, *(abs(value - 50) for value in values))
     cells: list[HeatCell] = []
     for i, strong in enumerate(heatmap.checkpoints):
         for j, weak in enumerate(heatmap.checkpoints):
             row = heatmap.rows.get((strong, weak))
             if row is None or row.accuracy is None:
                 continue
-            fill = ramp_colour(100 * row.accuracy, reach)
+            fill = ramp_colour(100 * row.accuracy, heatmap.chance, heatmap.reach)
             ink = "#666666" if i == j else ink_on(fill)
             tip = pair_tip(row, gaps.get(reward_of(row), {}))
             cells.append(HeatCell(j * CELL, i * CELL, fill, ink, percent(row.accuracy), tip))
@@ -169,7 +169,7 @@ def _scatter(scatter: Scatter, gaps: Gaps) -> HtmlScatter:
     shares = [p.row.accuracy or 0.0 for p in points] + [
         v for row in fits for v in (row.fitted, row.ci_low, row.ci_high) if v is not None
     ]
-    low, high = floor(min(*shares, 0.5) * 20) / 20, ceil(max(shares) * 20 + 0.01) / 20
+    low, high = floor(min([*shares, scatter.chance or 1.0]) * 20) / 20, ceil(max(shares) * 20 + 0.01) / 20
     frame = Frame(max(p.gap for p in points) * 1.03, low, high)
     x_ticks = [Tick(frame.x(value), f"{value:g}") for value in _round_steps(frame.right)]
     y_ticks = [Tick(frame.y(k / 20), str(5 * k)) for k in range(round(low * 20), round(high * 20) + 1)]
@@ -184,7 +184,8 @@ def _scatter(scatter: Scatter, gaps: Gaps) -> HtmlScatter:
         line = frame.path(middle)
         band = frame.path(top + bottom[::-1])
         curves.append(Curve(series.family, colour, index % 4, line, band))
-    return HtmlScatter(scatter.benchmark, scatter.n, tuple(dots), tuple(curves), tuple(x_ticks), tuple(y_ticks))
+    chance = None if scatter.chance is None else frame.y(scatter.chance)
+    return HtmlScatter(scatter.benchmark, scatter.n, tuple(dots), tuple(curves), tuple(x_ticks), tuple(y_ticks), chance)
 
 
 def _dot(point: Point, gaps: Gaps, frame: Frame, shape: int, colour: str) -> Dot:

@@ -7,8 +7,8 @@ from .run_format.reading import Run
 from .run_format.run_info import RunInfo
 
 GAP_CAVEAT = (
-    "The pairs of a grid share checkpoints, a pair's mirror image has one minus its accuracy, and a checkpoint "
-    "over itself is at 50% by definition, so that pairs are not independent: intervals of the correlations come "
+    "The pairs of a grid share checkpoints, a pair's mirror image is decided by the same differences, and a "
+    "checkpoint over itself ties on every item, so that pairs are not independent: intervals of the correlations come "
     "from leaving out one checkpoint at a time (jackknife on Fisher's z) and p-values from permuting checkpoint "
     "labels within families (quadratic assignment procedure). "
     "The naive p-values, which treat pairs as independent, are given only to show the "
@@ -34,11 +34,12 @@ def _sentences(run: Run) -> list[str]:
     sections = f" in {plural(len(task.sections), 'section')}" if task.sections else ""
     sentences = [
         f"We scored {plural(len(info.checkpoints), 'checkpoint')} on {task.name} ({task.source}; content hash "
-        f"{task.content_hash[:12]}; {plural(task.items, 'preference item')}{sections}) with cdr-eval.",
+        f"{task.content_hash[:12]}; {plural(task.items, 'item')} with {plural(task.responses, 'response')}{sections}) "
+        "with cdr-eval.",
         f"For each response we took the log-probability of its tokens and its end-of-turn token ({unit}"
         f"{f', models in {dtypes}' if dtypes else ''}), and formed {plural(len(info.pairs), 'pair')} under "
         f"{joined(info.variants)}.",
-        "Reward accuracy is the share of items whose chosen response gets the higher reward, a tie counting one half.",
+        f"Reward accuracy is the mean credit of the items; the rule: {task.rule}.",
     ]
     if task.sections:
         sentences.append(
@@ -49,7 +50,7 @@ def _sentences(run: Run) -> list[str]:
         f"95% intervals of sections and overall are from {count(info.resamples)} bootstrap resamples of items, "
         f"stratified by subset and clustered by shared problem (seed {info.seed}); those of subsets are Wilson's."
     )
-    if info.kind == "grid":
+    if any(c.scores_used for c in info.checkpoints):
         sentences.append(_score_source(info))
     if info.family:
         sentences.append(f"Chat templates: {_templates(info)}.")
@@ -58,10 +59,18 @@ def _sentences(run: Run) -> list[str]:
 
 
 def _score_source(info: RunInfo) -> str:
+    """Which sources supplied the scores, and for which benchmarks; of two with one value the preferred."""
     only, preference = info.score_source.get("only"), info.score_source.get("preference")
-    if only is None and preference is not None:
-        return f"Benchmark scores are those of the first source that has one, in the order {described(preference)}."
-    return f"Benchmark scores are those of {described(only)}."
+    order = [only] if only is not None else preference if isinstance(preference, list) else []
+    supplied: dict[str, list[str]] = {}
+    for checkpoint in info.checkpoints:
+        for benchmark, value in checkpoint.scores_used.items():
+            sources = [s.source for s in checkpoint.scores if (s.benchmark, s.value) == (benchmark, value)]
+            sources.sort(key=lambda source: order.index(source) if source in order else len(order))
+            supplied.setdefault(sources[0] if sources else "an unknown source", []).append(benchmark)
+    listed = [f"{source} ({joined(list(dict.fromkeys(names)))})" for source, names in supplied.items()]
+    why = "the one source asked for" if only is not None else "for each score the first source in order of preference"
+    return f"Benchmark scores are from {joined(listed)}: {why}."
 
 
 def _templates(info: RunInfo) -> str:

@@ -7,7 +7,7 @@ from .escaping import shortened
 from .formatting import count
 from .run_format.reading import Run
 from .run_format.tables import AccuracyRow, SaturationRow
-from .scores import Scores
+from .scores import Scores, chance_of
 
 LABEL_LENGTH = 24
 """Longer labels lose their middle."""
@@ -22,6 +22,14 @@ class Heatmap:
     checkpoints: tuple[str, ...]
     rows: Mapping[tuple[str, str], AccuracyRow]
     caption: str
+    chance: float
+    """Per cent: the middle of the colours."""
+
+    @property
+    def reach(self) -> float:
+        """How far accuracies lie from chance, in points, and at least 5."""
+        values = [100 * row.accuracy for row in self.rows.values() if row.accuracy is not None]
+        return max([5.0, *(abs(value - self.chance) for value in values)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +61,8 @@ class Scatter:
     variant: str
     series: tuple[Series, ...]
     n: str
+    chance: float | None
+    """A share; None where the pairs have none in common."""
 
 
 def families(run: Run) -> tuple[str, ...]:
@@ -67,15 +77,17 @@ def members(run: Run, family: str) -> tuple[str, ...]:
 
 
 def list_heatmaps(run: Run, scores: Scores) -> tuple[Heatmap, ...]:
-    """One for each family of at least two checkpoints and each variant of pairs."""
+    """One for each family of at least three checkpoints and each variant of pairs; two make one cell and its mirror."""
     found: list[Heatmap] = []
     for family in families(run):
         pairs = [(pair.strong, pair.weak) for pair in run.info.pairs if (pair.family or "") == family]
         names = members(run, family)
         for variant in run.info.variants:
             rows = {pair: row for pair in pairs if (row := scores.row((*pair, variant), scores.overall)) is not None}
-            if len(names) > 1 and rows:
-                found.append(Heatmap(family, variant, names, rows, _caption(family, variant, rows.values())))
+            chance = chance_of(rows.values())
+            if len(names) > 2 and chance is not None and any(row.accuracy is not None for row in rows.values()):
+                caption = _caption(family, variant, rows.values())
+                found.append(Heatmap(family, variant, names, rows, caption, 100 * chance))
     return tuple(found)
 
 
@@ -106,15 +118,15 @@ def measured_pair(run: Run, scores: Scores, strong: str, weak: str) -> AccuracyR
 
 
 def list_scatters(run: Run, scores: Scores) -> tuple[Scatter, ...]:
-    """One for each benchmark with gaps, under the variant that was analysed."""
+    """One for each benchmark with gaps of at least three pairs, under the variant that was analysed."""
     variant = analysed_variant(run)
     benchmarks = dict.fromkeys(name for row in run.pairs for name, gap in row.gaps.items() if gap is not None)
     found: list[Scatter] = []
     for benchmark in benchmarks:
         series = tuple(s for family in families(run) if (s := _series(run, scores, benchmark, variant, family)).points)
-        if series:
-            n = sizes(point.row for s in series for point in s.points)
-            found.append(Scatter(benchmark, variant, series, n))
+        rows = [point.row for s in series for point in s.points]
+        if len(rows) > 2:
+            found.append(Scatter(benchmark, variant, series, sizes(rows), chance_of(rows)))
     return tuple(found)
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 from .common_sections import (
+    accuracy_text,
     checkpoints_section,
     comparisons_table,
     comparisons_text,
     confidence_section,
     length_section,
+    levels_section,
     reward_name,
     warnings_section,
 )
@@ -16,7 +18,7 @@ from .formatting import plural
 from .methods import methods_section
 from .published import PublishedRow, load_table1
 from .run_format.reading import Run
-from .scores import Line, Reward, Scores, collect_scores, score_table, subset_groups
+from .scores import Line, Reward, Scores, collect_scores, score_table, scored, subset_groups
 
 
 def pair_document(run: Run, pictures: Sequence[Picture]) -> Document:
@@ -24,22 +26,25 @@ def pair_document(run: Run, pictures: Sequence[Picture]) -> Document:
     scores = collect_scores(run)
     published = _published_rows(run)
     lines = pair_lines(run, scores)
-    measured = [Line(line.labels, line.reward) for line in lines]
+    known = set(scored(scores))
+    measured = [Line(line.labels, line.reward) for line in lines if line.reward in known]
     curves = [picture for picture in pictures if picture.topic == "confidence"]
 
     def label(reward: Reward) -> str:
         return _label(run, reward)
 
     compared: list[Block] = []
-    if run.comparisons:
-        compared = [Paragraph(comparisons_text(len(run.comparisons))), comparisons_table(run.comparisons, label)]
+    comparisons = [row for row in run.comparisons if row.n]
+    if comparisons:
+        compared = [Paragraph(comparisons_text(len(comparisons))), comparisons_table(comparisons, label)]
     sections = (
         *warnings_section(run),
         _accuracy_section(run, scores, lines, pictures),
         *section("Paired comparisons", compared),
-        *_subset_section(run, scores, measured),
+        *(_subset_section(run, scores, measured) if measured else ()),
+        *levels_section(scores, measured, ("Reward",)),
         *length_section(run, scores, measured, ("Reward",), label),
-        *confidence_section(run, scores, scores.rewards, curves, label),
+        *confidence_section(run, scores, [line.reward for line in measured], curves, label),
         *_published_section(published),
         *checkpoints_section(run),
         methods_section(run),
@@ -81,11 +86,9 @@ def _label(run: Run, reward: Reward) -> str:
 
 
 def _accuracy_section(run: Run, scores: Scores, lines: Sequence[Line], pictures: Sequence[Picture]) -> Section:
-    overall = "overall is the mean of the sections" if scores.sections else "overall is over all items"
     text = (
-        f"Share of {plural(run.info.task.items, 'item')} on which the chosen response gets the higher reward, in "
-        f"per cent with 95% intervals; a tie counts one half; {overall}. The highest measured value of a column is "
-        "bold; that does not make it significantly the highest."
+        f"{accuracy_text(run, scores)} The highest measured value of a column is bold; that does not make it "
+        "significantly the highest."
     )
     if any(line.published for line in lines):
         text += " Rows in italics are the paper's, printed without intervals."

@@ -1,10 +1,11 @@
 """The accuracies of a run as tables: rows are rewards, columns are sections, subsets and overall."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from .document import Cell, Footnotes, Table
-from .formatting import count, percent_interval
+from .formatting import count, percent, percent_interval
 from .published import PublishedRow
 from .run_format.reading import Run
 from .run_format.tables import AccuracyRow, RecommendationRow, RewardRow
@@ -14,9 +15,6 @@ Reward = tuple[str, str, str]
 
 Scope = tuple[str, str]
 """A scope and a name within it, as in accuracy.csv: ("section", "Chat")."""
-
-BASELINES = ("longer response", "shorter response")
-"""Variants that look at nothing but length; their checkpoints are empty."""
 
 SCOPE_TITLES: Mapping[Scope, str] = {
     ("overall", "overall"): "Overall",
@@ -43,6 +41,7 @@ class Scores:
     baselines: tuple[Reward, ...]
     by_reward: Mapping[Reward, Mapping[Scope, AccuracyRow]]
     sections: tuple[Scope, ...]
+    levels: tuple[Scope, ...]
 
     def row(self, reward: Reward, scope: Scope) -> AccuracyRow | None:
         """The accuracy of a reward in a scope."""
@@ -73,7 +72,16 @@ def collect_scores(run: Run) -> Scores:
         baselines=tuple(reward for reward in order if not reward[0]),
         by_reward=by_reward,
         sections=tuple(("section", name) for name in [*known, *sorted(names - set(known))]),
+        levels=tuple(
+            ("level", name) for name in dict.fromkeys(row.name for row in run.accuracy if row.scope == "level")
+        ),
     )
+
+
+def chance_of(rows: Iterable[AccuracyRow | None]) -> float | None:
+    """The chance level, a share, that the rows have in common; None where they differ by more than half a point."""
+    levels = [row.chance for row in rows if row is not None and row.chance is not None]
+    return fmean(levels) if levels and max(levels) - min(levels) <= 0.005 else None
 
 
 def ranked(scores: Scores, scope: Scope) -> tuple[Reward, ...]:
@@ -84,6 +92,12 @@ def ranked(scores: Scores, scope: Scope) -> tuple[Reward, ...]:
         return -1.0 if row is None or row.accuracy is None else row.accuracy
 
     return tuple(sorted(scores.rewards, key=key, reverse=True))
+
+
+def scored(scores: Scores) -> list[Reward]:
+    """The rewards with a scored item, the most accurate first."""
+    measured = {reward: scores.row(reward, scores.overall) for reward in ranked(scores, scores.overall)}
+    return [reward for reward, row in measured.items() if row is not None and row.accuracy is not None]
 
 
 def subset_groups(run: Run) -> Iterator[tuple[str, tuple[Scope, ...]]]:
@@ -122,8 +136,13 @@ def score_table(
     bold: bool = True,
     folded: str = "",
 ) -> Table:
-    """A table of accuracies with intervals; n stands in the heading where all rows share it, else in the cell."""
+    """A table of accuracies with intervals; n stands in the heading where all rows share it, else in the cell.
+
+    Where columns differ in their chance level, a last row has it.
+    """
     footnotes = Footnotes()
+    overall = [scores.row(line.reward, scores.overall) for line in lines]
+    with_ties = with_ties and any(row is not None and row.ties for row in overall)
     shared = {scope: _shared_n(scores, lines, scope) for scope in scopes}
     common = {scope: _shared_note(scores, lines, scope) for scope in scopes}
     best = {scope: _best(scores, lines, scope) if bold else None for scope in scopes}
@@ -131,23 +150,27 @@ def score_table(
         _heading(SCOPE_TITLES.get(scope, scope[1]), shared[scope], footnotes.number(common[scope])) for scope in scopes
     ]
     rows: list[tuple[Cell, ...]] = []
-    for line in lines:
+    for line, of_all in zip(lines, overall, strict=True):
         cells = [Cell(label) for label in line.labels]
         for scope in scopes:
             row = scores.row(line.reward, scope)
             notes = footnotes.number(row.note) if row is not None and row.note != common[scope] else ()
             cells.append(_score_cell(row, shared[scope], best[scope], notes))
         if with_ties:
-            overall = scores.row(line.reward, scores.overall)
-            cells.append(Cell("" if overall is None else count(overall.ties), overall and float(overall.ties)))
+            cells.append(Cell("" if of_all is None else count(of_all.ties), of_all and float(of_all.ties)))
         rows.append(tuple(cells))
         if line.published is not None:
             rows.append((*_published_cells(line.published, line.labels, scopes, footnotes), *[Cell("")] * with_ties))
-    columns = (
-        *headings,
-        *headed,
-        *(("Ties",) if with_ties else ()),
-    )
+    chances = [chance_of(scores.row(line.reward, scope) for line in lines) for scope in scopes]
+    if len(set(chances)) > 1:
+        rows.append(
+            (
+                *(Cell(text) for text in ("chance", *[""] * (len(headings) - 1))),
+                *(Cell(percent(chance), published=True) for chance in chances),
+                *[Cell("")] * with_ties,
+            )
+        )
+    columns = (*headings, *headed, *(("Ties",) if with_ties else ()))
     return Table(columns, tuple(rows), len(headings), footnotes.texts, folded)
 
 

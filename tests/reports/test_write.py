@@ -19,7 +19,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def test_reports_are_written_beside_the_run_and_rewritten_alike(make_run: Callable[[str], Path]) -> None:
-    path = make_run("pair-paper")
+    path = make_run("pair")
     before = digests(path)
     assert write_reports(path) == path / "leaderboard.md"
     first = digests(path)
@@ -33,7 +33,7 @@ def test_reports_are_written_beside_the_run_and_rewritten_alike(make_run: Callab
 
 
 def test_pictures_in_the_leaderboard_exist(make_run: Callable[[str], Path]) -> None:
-    path = make_run("grid-12")
+    path = make_run("grid")
     text = write_reports(path).read_text(encoding="utf-8")
     links = [part.split(")")[0] for part in text.split("](")[1:]]
     assert links
@@ -44,6 +44,7 @@ def test_a_damaged_run_leaves_earlier_reports_alone(make_run: Callable[[str], Pa
     path = make_run("pair")
     write_reports(path)
     (path / "accuracy.csv").write_text("strong\nx\n", encoding="utf-8")
+    (path / "SHA256SUMS").unlink()
     before = digests(path)
     with pytest.raises(UserError, match=r"accuracy\.csv is damaged"):
         write_reports(path)

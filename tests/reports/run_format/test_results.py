@@ -3,39 +3,28 @@
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from cdr_eval.errors import UserError
 from cdr_eval.harness import Options, RunResult, evaluate_grid, evaluate_pair
-from cdr_eval.reports.run_format.results import CHECKSUMS
+from cdr_eval.reports.run_format.checksums import CHECKSUMS
+from cdr_eval.reports.run_format.frames import declared_columns, make_frame
+from cdr_eval.reports.run_format.tables import TABLES
+from pydantic import ValidationError
 
 from tests.checkpoints import CHATML
 from tests.harness.small_task import write_criteria, write_items
 
-COLUMNS = {
-    "items.parquet": "item subset section problem domain_oracle domain_routed chosen_chars rejected_chars",
-    "margins.parquet": "strong weak variant item margin",
-    "accuracy.csv": "strong weak variant scope name n ties accuracy ci_low ci_high note",
-    "comparisons.csv": "strong_a weak_a variant_a strong_b weak_b variant_b n difference ci_low ci_high p_value",
-    "selection.csv": "strong weak variant fraction n accuracy ci_low ci_high",
-    "calibration.csv": "strong weak variant bin n confidence accuracy ci_low ci_high",
-    "confidence.csv": "strong weak variant statistic value ci_low ci_high",
-    "length.csv": "strong weak variant statistic value ci_low ci_high",
-}
-GRID_COLUMNS = {
-    "pairs.csv": "strong weak variant family gap_arena_hard gap_alpaca_eval_2_lc gap_alpaca_eval_2_wr gap_my_bench"
-    " n accuracy ci_low ci_high",
-    "gap_analysis.csv": "pair_set family scope benchmark statistic value ci_low ci_high p_permutation p_naive",
-    "gap_fixed.csv": "family scope benchmark role checkpoint statistic n value ci_low ci_high",
-    "effects.csv": "family scope role checkpoint objective effect ci_low ci_high",
-    "saturation.csv": "family scope benchmark gap observed fitted ci_low ci_high isotonic",
-}
+PAIR_TABLES = {"items", "margins", "accuracy", "comparisons", "selection", "calibration", "confidence", "length"}
+GRID_TABLES = {"items", "margins", "accuracy", "pairs", "gap_analysis", "gap_fixed", "effects", "saturation"}
 RUN_KEYS = {
     *("format", "kind", "command", "versions", "seed", "mean_per_token", "created", "seconds", "resamples", "notes"),
     *("task", "family", "checkpoints", "pairs", "variants", "counts", "score_source"),
@@ -89,33 +78,107 @@ def read(path: Path) -> pd.DataFrame:
 def test_files_have_the_documented_columns(kind: str, request: pytest.FixtureRequest, tmp_path: Path):
     result: RunResult = request.getfixturevalue(kind)
     out = result.save(tmp_path / "run")
-    expected = COLUMNS if kind == "pair" else {**{k: COLUMNS[k] for k in list(COLUMNS)[:4]}, **GRID_COLUMNS}
-    for name, columns in expected.items():
-        assert read(out / name).columns.tolist() == columns.split(), name
+    assert result.tables.keys() >= (PAIR_TABLES if kind == "pair" else GRID_TABLES)
+    benchmarks = ["arena_hard", "alpaca_eval_2_lc", "alpaca_eval_2_wr", "my_bench"]
+    for name in result.tables:
+        columns = [column.name for column in declared_columns(name, benchmarks)]
+        assert read(out / TABLES[name].file).columns.tolist() == columns, name
     run = json.loads((out / "run.json").read_text(encoding="utf-8"))
     assert run.keys() >= RUN_KEYS
     assert run == result.run
-    assert (run["format"], run["kind"], run["seed"], run["resamples"]) == (1, kind, 0, 100)
+    assert (run["format"], run["kind"], run["seed"], run["resamples"]) == (2, kind, 0, 100)
     assert run["task"]["items"] == 24
     assert len(run["task"]["content_hash"]) == 64
     assert set(run["counts"]) >= {"truncated", "unscored", "no_end_of_turn", "ties"}
     assert all(len(checkpoint["weights"]) == 64 for checkpoint in run["checkpoints"])
 
 
-def test_tables_come_back_from_their_files(pair: RunResult, tmp_path: Path):
-    out = pair.save(tmp_path / "run")
-    for name, table in pair.tables.items():
-        (file,) = out.glob(f"{name}.*")
-        back = read(file)
-        for column in table.columns:
-            if table[column].dtype.kind in "fiu":
-                assert np.allclose(back[column], table[column], equal_nan=True), (name, column)
-            else:
-                assert back[column].fillna("").tolist() == table[column].tolist(), (name, column)
+@pytest.mark.parametrize("kind", ["pair", "grid"])
+def test_a_run_that_is_loaded_is_the_run_that_was_saved(kind: str, request: pytest.FixtureRequest, tmp_path: Path):
+    result: RunResult = request.getfixturevalue(kind)
+    back = RunResult.load(str(result.save(tmp_path / "run")))
+    assert back.run == result.run
+    assert back.tables.keys() == result.tables.keys()
+    for name in result.tables:
+        pd.testing.assert_frame_equal(back.table(name), result.table(name), check_dtype=False, check_categorical=False)
+    again = back.save(tmp_path / "again")
+    for file in (tmp_path / "run").iterdir():
+        assert read(again / file.name).equals(read(file)) if file.suffix in {".csv", ".parquet"} else True
+
+
+def test_streams_are_written_frame_by_frame_and_equal_the_whole(pair: RunResult, tmp_path: Path):
+    made: list[str] = []
+
+    def stream(stem: str):
+        def frames():
+            table = pair.table(stem)
+            for start in range(0, len(table), 7):
+                made.append(stem)
+                yield table.iloc[start : start + 7]
+
+        return frames
+
+    streams = RunResult(pair.run, {stem: stream(stem) for stem in pair.tables})
+    assert not made, "nothing is made before it is asked for"
+    pd.testing.assert_frame_equal(streams.margins, pair.margins, check_categorical=False)
+    whole, parts = pair.save(tmp_path / "whole"), streams.save(tmp_path / "parts")
+    for file in whole.glob("*.csv"):
+        assert (parts / file.name).read_bytes() == file.read_bytes()
+    for file in whole.glob("*.parquet"):
+        written = pq.ParquetFile(parts / file.name)
+        assert written.num_row_groups == -(-written.metadata.num_rows // 7)
+        pd.testing.assert_frame_equal(read(parts / file.name), read(file), check_categorical=False)
+
+
+def test_a_table_without_rows_keeps_its_columns_and_types(pair: RunResult, tmp_path: Path):
+    empty = RunResult(pair.run, {**pair.tables, "rewards": lambda: (), "chain": lambda: (), "margins": lambda: ()})
+    back = RunResult.load(empty.save(tmp_path / "run"))
+    for stem in ("rewards", "chain", "margins"):
+        assert back.table(stem).columns.tolist() == make_frame(stem, ()).columns.tolist()
+        assert len(back.table(stem)) == 0
+
+
+def test_rewards_of_every_response_come_back(pair: RunResult, tmp_path: Path):
+    rows = [
+        [f"i{i}", k, "sft", "base", "vanilla", i - k if k else float("nan")] for i in range(3) for k in range(i + 2)
+    ]
+    back = RunResult.load(
+        RunResult(pair.run, {**pair.tables, "rewards": make_frame("rewards", rows)}).save(tmp_path / "run")
+    )
+    assert [row[:5] for row in back.rewards.to_numpy().tolist()] == [row[:5] for row in rows]
+    assert back.rewards["reward"].isna().sum() == 3
+
+
+@pytest.mark.parametrize(
+    ("stem", "change", "message"),
+    [
+        ("accuracy", lambda t: t.drop(columns="chance"), r"accuracy\.csv is to have the columns"),
+        ("accuracy", lambda t: t[[*t.columns[::-1]]], r"accuracy\.csv is to have the columns"),
+        ("accuracy", lambda t: t.assign(n=t["n"].astype(float)), r"accuracy\.csv: n is to hold count, not float64"),
+        ("accuracy", lambda t: t.assign(accuracy=1), r"accuracy is to hold share, 0 to 1, not int64"),
+        ("margins", lambda t: t.assign(item=range(len(t))), r"margins\.parquet: item is to hold text"),
+        ("margins", lambda t: t.assign(variant=None), r"margins\.parquet: variant is to hold text"),
+        ("my_table", lambda t: t, "declares no table 'my_table'"),
+    ],
+)
+def test_a_table_that_the_schema_does_not_have_so_is_a_programming_error(
+    pair: RunResult, tmp_path: Path, stem: str, change: Callable[[pd.DataFrame], pd.DataFrame], message: str
+):
+    wrong = RunResult(pair.run, {**pair.tables, stem: change(pair.table(stem) if stem in TABLES else pair.accuracy)})
+    with pytest.raises(TypeError, match=message):
+        wrong.save(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_record_that_the_schema_does_not_have_so_is_a_programming_error(pair: RunResult, tmp_path: Path):
+    for run in ({**pair.run, "mood": "good"}, {k: v for k, v in pair.run.items() if k != "trials"}):
+        with pytest.raises(ValidationError):
+            RunResult(run, pair.tables).save(tmp_path / "run")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_items_and_margins_agree_with_each_other(pair: RunResult):
-    items = pair.tables["items"]
+    items = pair.table("items")
     assert pair.margins.groupby("variant", observed=True)["item"].apply(list).map(items["item"].tolist().__eq__).all()
     judged = pair.margins[pair.margins["variant"] == "judge-safety"]
     assert set(judged["weak"]) == {""}
@@ -125,13 +188,13 @@ def test_items_and_margins_agree_with_each_other(pair: RunResult):
         ["sft", "base", "cdr-adaptive-router"],
         ["sft", "", "judge-safety"],
     ]
-    compared = pair.tables["comparisons"][["variant_a", "variant_b"]].to_numpy().tolist()
+    compared = pair.table("comparisons")[["variant_a", "variant_b"]].to_numpy().tolist()
     assert compared == [["cdr-adaptive-router", "vanilla"], ["judge-safety", "vanilla"]]
 
 
 def test_gaps_are_scores_of_strong_minus_weak_and_empty_where_one_has_none(grid: RunResult):
     pairs: dict[tuple[str, str], dict[Any, Any]] = {
-        (row["strong"], row["weak"]): row for row in grid.tables["pairs"].to_dict("records")
+        (row["strong"], row["weak"]): row for row in grid.table("pairs").to_dict("records")
     }
     assert len(pairs) == 9
     assert {row["family"] for row in pairs.values()} == {"f"}

@@ -14,7 +14,9 @@ from cdr_eval.reports.run_format.reading import read_run
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-RUNS = ("pair", "grid-hostile")
+from tests.reports.conftest import rewrite
+
+RUNS = ("pair", "hostile")
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -26,41 +28,38 @@ def test_every_row_comes_back(make_run: Callable[[str], Path], name: str) -> Non
     assert len(run.accuracy) == len(written)
     for row, cells in zip(run.accuracy, written, strict=True):
         assert row.accuracy == float(cells["accuracy"])
+        assert row.chance == float(cells["chance"]) == 0.5
         assert row.n == int(cells["n"])
 
 
 def test_names_that_were_neutralised_for_spreadsheets_come_back(make_run: Callable[[str], Path]) -> None:
-    path = make_run("grid-hostile")
+    path = make_run("hostile")
     names = {c["name"] for c in json.loads((path / "run.json").read_text(encoding="utf-8"))["checkpoints"]}
-    assert "'=cmd|' /C calc'!A0" in (path / "accuracy.csv").read_text(encoding="utf-8")
+    assert "'=cmd|' C calc'!A0" in (path / "accuracy.csv").read_text(encoding="utf-8")
     assert {row.strong for row in read_run(path).accuracy} - {""} == names
 
 
 def test_optional_tables_may_be_absent(make_run: Callable[[str], Path]) -> None:
-    path = make_run("grid-12")
+    path = make_run("grid")
     for name in ("gap_analysis", "gap_fixed", "effects", "chain", "saturation", "recommendation", "selection"):
         (path / f"{name}.csv").unlink()
+    (path / "SHA256SUMS").unlink()
     run = read_run(path)
     assert run.gap_analysis == run.recommendation == ()
     assert "## Leaderboard" in render_markdown(leaderboard(run, ()))
 
 
-def test_a_run_without_sections_or_scores_is_told(make_run: Callable[[str], Path]) -> None:
-    path = make_run("pair")
-    record = json.loads((path / "run.json").read_text(encoding="utf-8"))
-    record["task"]["sections"] = {}
-    (path / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    text = (path / "accuracy.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-    (path / "accuracy.csv").write_text("".join(line for line in text if ",section," not in line), encoding="utf-8")
-    report = render_markdown(leaderboard(read_run(path), ()))
-    assert "| Reward | Overall (n = 1,667) | Ties |" in report
+def test_a_run_without_sections_is_told(make_run: Callable[[str], Path]) -> None:
+    report = render_markdown(leaderboard(read_run(make_run("plain")), ()))
+    assert "| Reward | Overall (n = 8) | Ties |" in report
     assert "overall is over all items" in report
 
 
 @pytest.mark.parametrize("file", ["run.json", "accuracy.csv", "pairs.csv"])
 def test_a_missing_file_is_named(make_run: Callable[[str], Path], file: str) -> None:
-    path = make_run("grid-12")
+    path = make_run("grid")
     (path / file).unlink()
+    (path / "SHA256SUMS").unlink()
     with pytest.raises(UserError, match=f"{file} is missing"):
         read_run(path)
 
@@ -70,30 +69,32 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
         read_run(tmp_path / "nowhere")
 
 
-def test_another_format_number(make_run: Callable[[str], Path]) -> None:
+def test_an_earlier_format_is_to_be_run_again_and_a_later_one_is_refused(
+    make_run: Callable[[str], Path],
+) -> None:
     path = make_run("pair")
-    record = json.loads((path / "run.json").read_text(encoding="utf-8")) | {"format": 2}
-    (path / "run.json").write_text(json.dumps(record), encoding="utf-8")
-    with pytest.raises(UserError, match="has format '2', this version reads format 1"):
+    rewrite(path / "run.json", '"format": 2', '"format": 1')
+    with pytest.raises(UserError, match="has format 1 of an earlier version: run the same `cdr-eval` command again"):
+        read_run(path)
+    rewrite(path / "run.json", '"format": 1', '"format": 3')
+    with pytest.raises(UserError, match="has format '3', this version reads format 2: use the cdr-eval version"):
         read_run(path)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "why"),
     [
-        (",overall,overall,1667,7,0.", ",overall,overall,1667,7,7.", "accuracy"),
-        (",overall,overall,1667,", ",overall,overall,many,", "n: "),
+        (",overall,overall,96,0,0.", ",overall,overall,96,0,7.", "accuracy"),
+        (",overall,overall,96,", ",overall,overall,many,", "n: "),
         ("strong,weak,variant", "strong,weak,weak", "a column appears twice"),
         ("strong,weak,variant", "strong,weak,kind", "variant: Field required"),
-        ("strong-1b,weak-1b,vanilla", "strong-1b,weak-2b,vanilla", "names the checkpoint 'weak-2b'"),
-        (",note\n", ",note,more\n", "row 2 has 11 cells instead of 12"),
+        ("minilab-dpo-3,minilab-sft,vanilla", "minilab-dpo-3,nobody,vanilla", "names the checkpoint 'nobody'"),
+        (",note\n", ",note,more\n", "row 2 has 12 cells instead of 13"),
     ],
 )
 def test_a_damaged_table_is_named_with_its_fault(make_run: Callable[[str], Path], old: str, new: str, why: str) -> None:
     path = make_run("pair")
-    text = (path / "accuracy.csv").read_text(encoding="utf-8")
-    assert old in text
-    (path / "accuracy.csv").write_text(text.replace(old, new, 1), encoding="utf-8")
+    rewrite(path / "accuracy.csv", old, new)
     with pytest.raises(UserError, match=r"accuracy\.csv is damaged") as caught:
         read_run(path)
     assert why in str(caught.value)
@@ -102,7 +103,7 @@ def test_a_damaged_table_is_named_with_its_fault(make_run: Callable[[str], Path]
 def test_a_score_listed_twice_is_refused(make_run: Callable[[str], Path]) -> None:
     path = make_run("pair")
     lines = (path / "accuracy.csv").read_text(encoding="utf-8").splitlines(keepends=True)
-    (path / "accuracy.csv").write_text("".join([*lines, lines[-1]]), encoding="utf-8")
+    rewrite(path / "accuracy.csv", lines[-1], lines[-1] * 2)
     with pytest.raises(UserError, match="a score is listed twice"):
         read_run(path)
 
@@ -137,5 +138,6 @@ def make_run_once(make_run: Callable[[str], Path], folder: Path) -> Path:
     """One grid run for all examples of a property test."""
     path = folder / "source"
     if not path.exists():
-        shutil.copytree(make_run("grid-hostile"), path)
+        shutil.copytree(make_run("hostile"), path)
+        (path / "SHA256SUMS").unlink()
     return path
