@@ -105,7 +105,7 @@ def strict(rewards: Floats, responses: Responses, tie: float) -> Floats:
 
 
 def mrr(rewards: Floats, responses: Responses) -> Floats:
-    """1 / (1 + how many others have at least the reward of the best acceptable response): ties rank the others first."""
+    """1 / (1 + how many others have at least the reward of the best acceptable response); a tie ranks them first."""
     r = responses
     best_right = _largest(rewards, r.acceptable, r)[:, r.owners]
     above = np.add.reduceat((rewards >= best_right) & r.others, r.starts, axis=1, dtype=np.float64)
@@ -115,7 +115,7 @@ def mrr(rewards: Floats, responses: Responses) -> Floats:
 
 def mrr_chance(responses: Responses) -> Floats:
     """Σ_k P(k others stand above the best acceptable one) / (1 + k), P by falling factorials of random orders."""
-    right, wrong = responses.count(responses.acceptable), responses.count(responses.others)
+    right, wrong = responses.sums(responses.acceptable), responses.sums(responses.others)
     result, top = np.zeros(len(right)), np.ones(len(right))
     for k in range(int(wrong.max(initial=0)) + 1):
         following = top * np.clip(wrong - k, 0, None) / np.maximum(wrong + right - k, 1)

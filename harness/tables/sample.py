@@ -48,7 +48,9 @@ class Sample:
     def of(cls, task: Task, resamples: int, seed: int) -> "Sample":
         """The arrays of a task's items; bootstrap resamples are stratified by subset and clustered by problem."""
         items, responses = task.items, responses_of(task.items)
-        scopes = Scopes.of(items.subsets, {section.name: section.counts for section in task.sections}, task.overall == "items")
+        scopes = Scopes.of(
+            items.subsets, {section.name: section.counts for section in task.sections}, task.overall == "items"
+        )
         number = {label: k for k, label in enumerate(sorted(set(items.clusters)))}
         clusters = np.array([number[label] for label in items.clusters], dtype=np.intp)
         levels = {name: by_one_rule(rule, responses) for name, rule in task.levels.items()}

@@ -1,6 +1,6 @@
 """The reward algebra: properties that hold for any scores, and the formulas on a language model made of a hash."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from hashlib import sha256
 
 import numpy as np
@@ -12,7 +12,7 @@ from cdr_eval.tasks.conditioning import EMPTY, IDENTITY, Conditioning, Conversat
 from cdr_eval.tasks.criteria import DEFAULT_CRITERIA, demonstration, load_criteria
 from cdr_eval.tasks.item import Item, Turn
 from cdr_eval.tasks.variants import Role, Route, Variant, declare_variants
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -108,7 +108,9 @@ def test_a_constant_added_to_both_responses_of_one_checkpoint_changes_nothing(
 @pytest.mark.parametrize("name", VARIANTS)
 @given(strong=SCORES, weak=SCORES, routes=ROUTES)
 def test_exchanging_the_responses_flips_every_margin(name: str, strong: Scores, weak: Scores, routes: Routes):
-    flipped = [{c: values.reshape(ITEMS, 2)[:, ::-1].ravel() for c, values in scores.items()} for scores in (strong, weak)]
+    flipped = [
+        {c: values.reshape(ITEMS, 2)[:, ::-1].ravel() for c, values in scores.items()} for scores in (strong, weak)
+    ]
     there = margins_of(VARIANTS[name], strong, weak, routes)
     assert (there == -margins_of(VARIANTS[name], flipped[0], flipped[1], routes)).all()
 
@@ -165,6 +167,7 @@ def test_a_route_reads_no_score_that_no_item_needs(strong: Scores, weak: Scores,
 
 
 @pytest.mark.parametrize("name", VARIANTS)
+@settings(deadline=None)
 @given(strong=SCORES, weak=SCORES, routes=ROUTES, data=st.data())
 def test_an_item_is_unscored_exactly_where_a_term_is(
     name: str, strong: Scores, weak: Scores, routes: Routes, data: st.DataObject
@@ -228,7 +231,11 @@ def test_margins_of_whole_texts_are_those_of_the_reference_formulas():
             text = text.replace(f"${slot}", value)
         return text
 
-    found = {name: margins(rewards_of(name, roles["strong"], roles["weak"], {})) for name in VARIANTS if "adaptive" not in name}
+    found = {
+        name: margins(rewards_of(name, roles["strong"], roles["weak"], {}))
+        for name in VARIANTS
+        if "adaptive" not in name
+    }
     label_a, label_b = CRITERIA.judge.labels
     for n, item in enumerate(items):
         x, good, bad = item.prompt[0]["content"], *item.responses

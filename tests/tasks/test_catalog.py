@@ -28,7 +28,6 @@ def test_a_file_with_rewardbench_subsets_gets_its_sections(tmp_path: Path) -> No
     assert task.section_of("math-prm") == "Reasoning"
     assert len(missing_subsets(task)) == 21
     assert task.criteria == DEFAULT_CRITERIA
-    assert task.items == load_preferences(task.source)
 
 
 def test_any_other_file_has_no_sections(tmp_path: Path) -> None:

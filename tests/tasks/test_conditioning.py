@@ -1,7 +1,6 @@
 """What each conditioning makes of an item, against texts put together by hand."""
 
 from collections import Counter
-from typing import Literal
 
 import pytest
 from cdr_eval.tasks.conditioning import (
@@ -53,13 +52,6 @@ def last_turn(conversation: Conversation) -> str:
     return conversation.messages[-1]["content"]
 
 
-def single(item: Item, conditioning: Conditioning, criteria: Criteria = CRITERIA, seed: int = 0) -> list[Conversation]:
-    """The conversation of each response where there is one a response."""
-    made = conversations(item, conditioning, criteria, seed)
-    assert [len(of_response) for of_response in made] == [1] * len(item.responses)
-    return [conversation for (conversation,) in made]
-
-
 @given(ITEMS)
 def test_identity_and_the_empty_prompt(item: Item):
     assert pair(item, IDENTITY) == [Conversation(item.prompt, response) for response in item.responses]
@@ -76,7 +68,7 @@ def test_criteria_wrap_the_last_user_turn_and_nothing_else(item: Item, seed: int
     assert chosen.messages[:-1] == item.prompt[:-1]
     query = item.prompt[-1]["content"]
     texts = [f"Be safe.|q{i}|g{i}|b{i}|w{i}|{query}|A $ now:" for i in range(5)]
-    assert last_turn(made[0]) in texts
+    assert last_turn(chosen) in texts
 
 
 @given(ITEMS, st.integers(0, 1000))
@@ -112,25 +104,13 @@ def test_the_judge_sees_both_orders_and_answers_with_the_label_of_the_response_i
     shown = {(side, o): both[n] for n, side in enumerate(("chosen", "rejected")) for o, both in orders.items()}
     chosen_first = "Be safe. Q: Why? A: Because. B: No."
     rejected_first = "Be safe. Q: Why? A: No. B: Because."
-    texts = {order: [(last_turn(c), c.response) for c in single(item(), order)] for order in (FIRST, SECOND)}
+    texts = {case: (last_turn(conversation), conversation.response) for case, conversation in shown.items()}
     assert texts == {
-        FIRST: [(chosen_first, "1st"), (rejected_first, "1st")],
-        SECOND: [(rejected_first, "2nd"), (chosen_first, "2nd")],
+        ("chosen", "first"): (chosen_first, "1st"),
+        ("rejected", "first"): (rejected_first, "1st"),
+        ("chosen", "second"): (rejected_first, "2nd"),
+        ("rejected", "second"): (chosen_first, "2nd"),
     }
-
-
-@pytest.mark.parametrize(("order", "label"), [(FIRST, "1st"), (SECOND, "2nd")])
-@pytest.mark.parametrize("responses", [("x", "y", "z"), ("x", "y", "x"), ("a", "b", "c", "d")])
-def test_the_judge_is_asked_about_each_response_against_each_other_one(
-    order: Conditioning, label: str, responses: tuple[str, ...]
-):
-    asked = Item("1", "all", (Turn(role="user", content="q"),), responses)
-    made = conversations(asked, order, CRITERIA, 0)
-    assert {c.response for of_response in made for c in of_response} == {label}
-    for index, of_response in enumerate(made):
-        others = [other for place, other in enumerate(responses) if place != index]
-        shown = [(responses[index], other) if order is FIRST else (other, responses[index]) for other in others]
-        assert [last_turn(c) for c in of_response] == [f"Be safe. Q: q A: {a} B: {b}" for a, b in shown]
 
 
 def test_turns_before_the_last_stand_before_the_judges_question_and_not_before_the_routers():

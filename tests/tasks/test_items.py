@@ -1,11 +1,14 @@
 """Items give back what they were made of, chunk by chunk, from memory and from the disk."""
 
+import json
+from dataclasses import replace
+from hashlib import sha256
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from cdr_eval.tasks import items as items_module
-from cdr_eval.tasks.item import Item, Turn
+from cdr_eval.tasks.item import Item, Turn, content_hash
 from cdr_eval.tasks.items import Items
 from hypothesis import given
 from hypothesis import strategies as st
@@ -86,11 +89,13 @@ def test_what_is_kept_in_memory_is_flat_in_the_order_of_the_items(made: list[Ite
         assert tuple(items.styles[start:stop]) == (made[number].styles or (-1,) * (stop - start))
 
 
-def test_items_of_a_problem_share_a_cluster_and_no_id_is_taken_for_a_problem():
-    turns = (Turn(role="user", content="q"),)
-    made = [Item.preference(id, "s", turns, "c", "r", problem) for id, problem in (("a", "b"), ("b", None), ("c", "b"))]
-    first, second, third = Items(made).clusters
-    assert first == third != second
+def test_items_of_a_problem_or_else_of_a_group_share_a_cluster_and_no_id_is_taken_for_one():
+    def of(id: str, problem: str | None = None, group: str | None = None) -> Item:
+        return replace(item(0), id=id, problem=problem, group=group)
+
+    made = [of("a", "x"), of("b", "x", "y"), of("x"), of("c", None, "x"), of("d", None, "x"), of("y")]
+    clusters = Items(made).clusters
+    assert [clusters.index(label) for label in clusters] == [0, 0, 2, 3, 3, 5]
 
 
 def test_a_chunk_ends_with_the_item_that_reaches_a_limit(monkeypatch: pytest.MonkeyPatch):
@@ -124,3 +129,33 @@ def test_equality_with_tuples_and_other_things():
     assert items != [item(0), item(1)]
     with pytest.raises(IndexError):
         items[2]
+
+
+@given(TEXT, TEXT, TURNS, TEXT, TEXT, TEXT | st.none())
+def test_the_hash_of_a_preference_item_is_that_of_its_chosen_and_rejected_keys(
+    id: str, subset: str, prompt: tuple[Turn, ...], chosen: str, rejected: str, problem: str | None
+):
+    """So that the hashes in run records from before items had N responses still hold."""
+    made = Item.preference(id, subset, prompt, chosen, rejected, problem)
+    keys = {"id": id, "subset": subset, "prompt": prompt, "chosen": chosen, "rejected": rejected, "problem": problem}
+    line = json.dumps(keys, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    assert made.is_preference
+    assert content_hash([made, made]) == sha256(line + line).hexdigest()
+    assert content_hash(Items([made, made])) == content_hash([made, made])
+
+
+def test_the_hash_tells_every_field_of_n_responses():
+    plain = Item.preference("a", "s", (Turn(role="user", content="q"),), "c", "r")
+    others = [
+        replace(plain, responses=("c", "r", "x")),
+        replace(plain, responses=("c", "r", "x"), grades=(1.0, 0.0, 0.0)),
+        replace(plain, grades=()),
+        replace(plain, grades=(0.5, 0.0)),
+        replace(plain, pairs=((0, 1),)),
+        replace(plain, styles=(0, 0)),
+        replace(plain, group="g"),
+        replace(plain, role="ref"),
+        replace(plain, labels={"language": "de"}),
+    ]
+    assert not any(other.is_preference for other in others)
+    assert len({content_hash([made]) for made in (plain, *others)}) == 10

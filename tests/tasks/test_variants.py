@@ -4,7 +4,7 @@ import pytest
 from cdr_eval.errors import UserError
 from cdr_eval.tasks.conditioning import EMPTY, IDENTITY, Conditioning
 from cdr_eval.tasks.criteria import DEFAULT_CRITERIA, Criteria, load_criteria
-from cdr_eval.tasks.variants import Route, Term, Variant, declare_variants, select_variants
+from cdr_eval.tasks.variants import Route, Variant, declare_variants, select_variants
 
 DOMAINS = ("safety", "code-math", "chat-hard")
 
@@ -92,15 +92,10 @@ def test_there_are_these_variants_and_no_others(declared: dict[str, Variant]):
     assert all(name == variant.name for name, variant in declared.items())
 
 
-def told(term: Term) -> str:
-    """A term's conditioning as the table writes it."""
-    return f"route:{term.conditioning.name}" if isinstance(term.conditioning, Route) else str(term.conditioning)
-
-
 @pytest.mark.parametrize("name", TABLE)
 def test_terms_are_those_of_the_table(declared: dict[str, Variant], name: str):
     terms = declared[name].terms
-    assert {(term.role, told(term)): term.coefficient for term in terms} == TABLE[name]
+    assert {(term.role, term.conditioning): term.coefficient for term in terms} == TABLE[name]
     assert len(terms) == len(TABLE[name])
     assert declared[name].uses_weak == any(role == "weak" for role, _ in TABLE[name])
     assert declared[name].uses_router == (name == "cdr-adaptive-router")

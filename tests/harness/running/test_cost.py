@@ -4,9 +4,14 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from cdr_eval.harness import Options, evaluate_grid
-from cdr_eval.harness.evaluate import Session, grid_of, open_session
-from cdr_eval.harness.running.cost import run_cost
+from cdr_eval.harness.comparisons import grid_of
+from cdr_eval.harness.question import ask
+from cdr_eval.harness.running import work_units
+from cdr_eval.harness.running.cost import Costing, RunCost
+from cdr_eval.harness.running.this_process import ThisProcess
+from cdr_eval.harness.session import Session, open_session
 from cdr_eval.model_registry.registry import load_registry
 from transformers import AutoConfig
 
@@ -16,36 +21,59 @@ from tests.harness.small_task import write_items
 VARIANTS = ("vanilla", "cdr-safety", "pmi-code-math", "cdr-adaptive-oracle", "judge-chat-hard")
 
 
-def opened(models: list[str], items_file: Path, options: Options) -> Session:
+def opened(models: list[str], items_file: Path, options: Options, variants: tuple[str, ...] = VARIANTS) -> Session:
     registry = load_registry(())
-    return open_session(grid_of(None, models, True, registry, ()), str(items_file), VARIANTS, registry, options)
+    comparisons = grid_of(None, models, True, registry, ())
+    question = ask(str(items_file), variants, comparisons, registry, options)
+    return open_session(question, comparisons, registry, options)
 
 
-def test_tokens_are_predicted_exactly(llamas: Path, tmp_path: Path, options: Options) -> None:
-    """Also where the store has a part already, and where a run is several units of work."""
+def cost_of(session: Session, calibrate: bool) -> RunCost:
+    return Costing(session.planner, session.runner, calibrate).run_cost(session.groups, session.router)
+
+
+def test_tokens_are_predicted_exactly(
+    llamas: Path, tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the store has a part already, and where a part is several units of work."""
+    monkeypatch.setitem(work_units.UNIT_TOKENS, "cpu", 2_048)
     models = [str(llamas / name) for name in ("base", "dpo")]
     items = write_items(tmp_path / "items.jsonl", 120)
     evaluate_grid(models=models, task=str(items), variants=VARIANTS, options=replace(options, limit=5))
     session = opened(models, items, options)
-    cost = run_cost(session, calibrate=False)
+    cost = cost_of(session, calibrate=False)
     predicted = sum(row.tokens_shared for row in cost.checkpoints)
-    assert predicted > 2 * len(models) * session.runner.unit_tokens
+    conditionings = 7
+    assert predicted > 2 * len(models) * conditionings * session.runner.settings.unit_tokens
     assert all(0 < row.in_store < row.responses for row in cost.checkpoints)
+    assert all(row.tokens_shared < row.tokens_separate for row in cost.checkpoints)
 
     with tokens_embedded() as in_trials:
         for group in session.groups:
             for member in group.members:
-                session.runner.open_scorer(member.local)
+                ThisProcess(session.runner.settings).open(member.local)
     with tokens_embedded() as computed:
         evaluate_grid(models=models, task=str(items), variants=VARIANTS, options=options)
     assert sum(computed) - sum(in_trials) == predicted
 
 
+def test_a_router_that_was_not_asked_yet_is_planned_by_section(
+    llamas: Path, items_file: Path, options: Options
+) -> None:
+    models, variants = [str(llamas / "base")], ("cdr-adaptive-router",)
+    before = cost_of(opened(models, items_file, options, variants), calibrate=False)
+    assert before.routed_by_section
+    evaluate_grid(models=models, task=str(items_file), variants=variants, options=options)
+    after = cost_of(opened(models, items_file, options, variants), calibrate=False)
+    assert not after.routed_by_section
+    assert all(row.in_store == row.responses and row.tokens_shared == 0 for row in after.checkpoints)
+
+
 def test_calibration_predicts_a_time_and_stores_nothing(llamas: Path, items_file: Path, options: Options) -> None:
     session = opened([str(llamas / "base")], items_file, options)
-    (cost,) = run_cost(session, calibrate=True).checkpoints
+    (cost,) = cost_of(session, calibrate=True).checkpoints
     assert cost.seconds is not None and cost.seconds > 0
-    assert cost.in_store == 0 and len(session.planner.store) == 0
+    assert cost.in_store == 0 and len(session.runner.store) == 0
 
 
 def test_calibration_tells_of_a_fallback(llamas: Path, tmp_path: Path, items_file: Path, options: Options) -> None:
@@ -53,6 +81,6 @@ def test_calibration_tells_of_a_fallback(llamas: Path, tmp_path: Path, items_fil
     shutil.copytree(llamas / "base", recurrent)
     vocabulary = AutoConfig.from_pretrained(recurrent).vocab_size
     random_model("mamba", state_size=8, vocab_size=vocabulary).save_pretrained(recurrent)
-    cost = run_cost(opened([str(recurrent)], items_file, options), calibrate=True)
+    cost = cost_of(opened([str(recurrent)], items_file, options), calibrate=True)
     (note,) = cost.notes
     assert note.startswith("recurrent: Shared prefixes are computed again")

@@ -18,7 +18,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
-
 @st.composite
 def requests_(draw: st.DrawFn) -> ScoringRequest:
     tokens = draw(st.lists(st.integers(0, 2**31 - 1) | st.integers(0, 2), min_size=2, max_size=6))
@@ -132,7 +131,9 @@ def test_what_a_scorer_had_to_say_is_kept_with_its_scores(tmp_path: Path):
     assert len(ScoreStore(tmp_path)) == 0
 
 
-@pytest.mark.parametrize("content", [b"", b"\xff", b"[]", b"{}", b'{"notes": 3, "trial": {}}', b'{"notes": [], "trial": 1}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff", b"[]", b"{}", b'{"notes": 3, "trial": {}}', b'{"notes": [], "trial": 1}']
+)
 def test_a_damaged_report_is_none(tmp_path: Path, content: bytes):
     store = ScoreStore(tmp_path)
     (tmp_path / "scorers").mkdir()
