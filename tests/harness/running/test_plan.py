@@ -12,11 +12,11 @@ from cdr_eval.harness.running.packed import PackedRequests, join, pack
 from cdr_eval.harness.running.parts import Asked, Part, PartRenderer, RenderedPart
 from cdr_eval.harness.running.planner import wanted_items
 from cdr_eval.harness.scoring.protocol import ScoringRequest
+from cdr_eval.tasks.catalog import load_task
 from cdr_eval.tasks.conditioning import EMPTY, IDENTITY, Conditioning, conversations
 from cdr_eval.tasks.criteria import Criteria, load_criteria
 from cdr_eval.tasks.item import Item, Turn
 from cdr_eval.tasks.items import Items
-from cdr_eval.tasks.preference import load_preferences
 from cdr_eval.tasks.variants import declare_variants
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,7 +38,7 @@ def criteria(criteria_file: Path) -> Criteria:
 
 @pytest.fixture(scope="module")
 def items(items_file: Path) -> Items:
-    return Items(load_preferences(str(items_file)))
+    return load_task(str(items_file)).items
 
 
 @pytest.mark.parametrize("backwards", [False, True])

@@ -32,7 +32,7 @@ from hypothesis import strategies as st
 LOAD = load_options("cpu", "float32", False, False)
 SETTINGS = ScorerSettings("reference", "reference", LOAD, None, None)
 TOKENS = st.lists(st.integers(0, 3), min_size=2, max_size=12).map(tuple)
-UNIT_TOKENS = 200
+UNIT_TOKENS = 60
 
 
 def last_scored(tokens: list[tuple[int, ...]]) -> list[ScoringRequest]:
