@@ -7,6 +7,7 @@ from dataclasses import fields
 from operator import eq
 from tempfile import SpooledTemporaryFile
 from typing import Any, cast, overload
+from weakref import finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,7 @@ class Items(Sequence[Item]):
         self.chunks: list[range] = []
         """The items of each chunk."""
         self._file = SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 (it lives as long as the items)
+        finalize(self, self._file.close)
         self._places: list[tuple[int, int]] = []
         self._last: tuple[int, tuple[Item, ...]] = (-1, ())
         counts, grades, styles, chars = array("q"), array("d"), array("q"), array("q")

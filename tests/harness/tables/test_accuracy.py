@@ -1,41 +1,47 @@
 """The tables of accuracy and of paired comparisons."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-from cdr_eval.harness.statistics.metrics import Floats, wilson
-from cdr_eval.harness.tables.accuracy import (
-    ACCURACY_COLUMNS,
-    COMPARISON_COLUMNS,
-    Label,
-    Sample,
-    accuracy_table,
-    comparison_table,
-    draw_sample,
-)
+from cdr_eval.errors import UserError
+from cdr_eval.harness.statistics.arrays import Floats
+from cdr_eval.harness.statistics.intervals import wilson
+from cdr_eval.harness.tables.accuracy import ACCURACY_COLUMNS, COMPARISON_COLUMNS, accuracy_table, comparison_table
+from cdr_eval.harness.tables.rules import check_rules
+from cdr_eval.harness.tables.sample import Label, Sample
 from cdr_eval.tasks.item import Item, Turn
-from cdr_eval.tasks.rewardbench import SECTIONS, rewardbench_task
-from cdr_eval.tasks.task import Section
+from cdr_eval.tasks.items import Items
+from cdr_eval.tasks.task import Rule, Section, Task
 from scipy import stats
+
+from tests.harness.statistics.published_counts import HEP, PUBLISHED
 
 scipy_stats: Any = stats  # its stubs know few of the ways to call it
 Sections = tuple[Section, ...]
+SECTIONS = tuple(Section(name, counts) for name, counts in PUBLISHED.items())
 LABEL: Label = ("s", "w", "vanilla")
+ASKED = (Turn(role="user", content="?"),)
 
 
 def item(name: str, subset: str, chosen: int, rejected: int, problem: str | None = None) -> Item:
     """An item whose responses have these numbers of characters."""
-    return Item.preference(name, subset, (Turn(role="user", content="?"),), "c" * chosen, "r" * rejected, problem)
+    return Item.preference(name, subset, ASKED, "c" * chosen, "r" * rejected, problem)
 
 
 def sample_of(items: list[Item], sections: Sections = SECTIONS, resamples: int = 2000) -> Sample:
-    return draw_sample(items, sections, resamples, np.random.default_rng(0))
+    return Sample.of(Task("task", "", Items(items), sections, Path()), resamples, 0)
+
+
+def flat(margins: Floats) -> Floats:
+    """Rewards of chosen and rejected, flat, that have these margins (rows, items)."""
+    return np.stack([margins, np.zeros_like(margins)], axis=2).reshape(len(margins), -1)
 
 
 def table_of(items: list[Item], margins: list[float], sections: Sections = SECTIONS) -> pd.DataFrame:
-    return accuracy_table([LABEL], np.array([margins]), sample_of(items, sections))
+    return accuracy_table([LABEL], flat(np.array([margins])), sample_of(items, sections))
 
 
 def row(table: pd.DataFrame, scope: str, name: str, variant: str = "vanilla") -> dict[Any, Any]:
@@ -85,7 +91,7 @@ def test_accuracies_ties_and_counts_by_hand():
 
 def test_missing_subsets_and_unscored_items_are_noted():
     table = table_of(ITEMS, MARGINS)
-    assert row(table, "subset", "llmbar-natural")["note"] == ""
+    assert row(table, "subset", "llmbar-natural")["note"] == "33.3% if a tie is lost"
     assert row(table, "subset", "donotanswer")["note"] == "1 items unscored"
     safety = row(table, "section", "Safety")["note"]
     assert str(safety).startswith("without the subsets refusals-dangerous, refusals-offensive, xstest-should-refuse")
@@ -154,13 +160,11 @@ def test_a_file_without_sections_has_subsets_and_the_whole():
 
 def test_intervals_hold_problems_together():
     rng = np.random.default_rng(1)
-    hep = ("hep-cpp", "hep-go", "hep-java", "hep-js", "hep-python", "hep-rust")
-    items = [item(f"{s}-{k}", s, 1, 2) for s in hep for k in range(164)]
-    task = rewardbench_task(items, "a file")
-    assert len({i.problem for i in task.items}) == 164
+    items = [item(f"{s}-{k}", s, 1, 2) for s in HEP for k in range(164)]
+    shared = [item(f"{s}-{k}", s, 1, 2, str(k)) for s in HEP for k in range(164)]
     by_problem = rng.choice([-1.0, 1.0], size=164)
-    margins = np.tile(by_problem, 6)[None]
-    clustered = accuracy_table([LABEL], margins, sample_of(list(task.items)))
+    margins = flat(np.tile(by_problem, 6)[None])
+    clustered = accuracy_table([LABEL], margins, sample_of(shared))
     apart = accuracy_table([LABEL], margins, sample_of(items))
     widths = [r["ci_high"] - r["ci_low"] for r in (row(t, "section", "Reasoning") for t in (clustered, apart))]
     assert widths[0] / widths[1] == pytest.approx(6**0.5, rel=0.1)
@@ -171,7 +175,7 @@ def test_intervals_hold_problems_together():
 def compare(a: Floats, b: Floats, items: list[Item], sections: Sections = ()) -> dict[Any, Any]:
     labels: list[Label] = [("s", "w", "cdr-safety"), ("s", "w", "vanilla")]
     sample = sample_of(items, sections, 20_000)
-    table = comparison_table(labels, np.stack([a, b]), [(0, 1)], sample, np.random.default_rng(2))
+    table = comparison_table(labels, flat(np.stack([a, b])), [(0, 1)], sample)
     assert table.columns.tolist() == COMPARISON_COLUMNS
     assert table.iloc[0, :6].tolist() == ["s", "w", "cdr-safety", "s", "w", "vanilla"]
     return table.iloc[0].to_dict()
@@ -227,3 +231,78 @@ def test_nothing_scored_by_both_has_no_difference():
     assert np.isnan(found["difference"])
     assert np.isnan(found["ci_low"])
     assert np.isnan(found["p_value"])
+
+
+FOUR = (1.0, 0.0, 0.0, 0.0)
+
+
+def graded(name: str, subset: str, grades: tuple[float, ...], **more: Any) -> Item:
+    """An item with these grades; responses have 1, 2, 3, ... characters."""
+    return Item(name, subset, ASKED, tuple("r" * (k + 1) for k in range(len(grades))), grades, **more)
+
+
+def test_a_rule_of_its_own_for_each_section_with_its_own_chance():
+    items = [graded("1", "facts", FOUR), graded("2", "facts", FOUR), graded("3", "pairs", (2.0, 1.0, 0.0))]
+    sections = (Section("Best", {"facts": 1}), Section("Pairs", {"pairs": 1}, Rule("pairwise")))
+    sample = Sample.of(Task("task", "", Items(items), sections, Path()), 200, 0)
+    rewards = np.array([[4.0, 1, 2, 3, 3, 3, 3, 3, 5, 6, 4]])
+    table = accuracy_table([LABEL], rewards, sample)
+    best, pairs, overall = (
+        row(table, "section", "Best"),
+        row(table, "section", "Pairs"),
+        row(table, "overall", "overall"),
+    )
+    assert (best["n"], best["ties"], best["accuracy"], best["chance"]) == (2, 1, (1 + 0.25) / 2, 0.25)
+    assert (pairs["accuracy"], pairs["chance"]) == (2 / 3, 0.5)
+    assert overall["chance"] == (0.25 + 0.5) / 2
+    assert best["note"].endswith("50.0% if a tie is lost")
+    assert row(table, "subset", "facts")["chance"] == 0.25
+    # the longest response is the last: right in no comparison but by being worst where it is graded worst
+    assert row(table, "section", "Best", "shorter response")["accuracy"] == 1
+    assert row(table, "section", "Pairs", "longer response")["accuracy"] == 0
+
+
+def test_a_level_is_an_overall_accuracy_by_its_own_rule():
+    styles = (0, 1, 2, 0, 1, 2)
+    items = [graded(str(k), "abcd"[k % 4], (1, 1, 1, 0, 0, 0), styles=styles) for k in range(12)]
+    sections = tuple(Section(name.upper(), {name: 1}, Rule("matrix", tie=0.0)) for name in "abcd")
+    levels = {level.title(): Rule("matrix", level, tie=0.0) for level in ("easy", "normal", "hard")}
+    task = Task("task", "", Items(items), sections, Path(), levels=levels)
+    check_rules(task)
+    rewards = np.tile([1.0, 3, 2, 0, 2, 2], 12)[None] + np.repeat(np.arange(12.0), 6)
+    table = accuracy_table([LABEL], rewards, Sample.of(task, 50, 0))
+    found = {level: row(table, "level", level) for level in levels}
+    assert [found[level]["accuracy"] for level in levels] == pytest.approx([2 / 3, 2 / 3, 1 / 3])
+    assert all(r["chance"] == 0.5 and r["n"] == 12 for r in found.values())
+    assert [found[level]["ties"] for level in levels] == [12, 12, 0]
+    assert row(table, "overall", "overall")["accuracy"] == pytest.approx((2 / 3 + 2 / 3 + 1 / 3) / 3)
+
+
+def test_rows_in_portions_give_the_same_tables(monkeypatch: pytest.MonkeyPatch):
+    rng = np.random.default_rng(0)
+    labels: list[Label] = [("s", "w", f"variant {k}") for k in range(5)]
+    rewards = rng.normal(size=(5, 16))
+    pairs = [(k, 0) for k in range(1, 5)]
+    whole = (
+        accuracy_table(labels, rewards, sample_of(ITEMS)),
+        comparison_table(labels, rewards, pairs, sample_of(ITEMS)),
+    )
+    monkeypatch.setattr("cdr_eval.harness.statistics.resampling.BYTES_AT_ONCE", 1)
+    monkeypatch.setattr("cdr_eval.harness.tables.sample.VALUES_AT_ONCE", 1)
+    pd.testing.assert_frame_equal(accuracy_table(labels, rewards, sample_of(ITEMS)), whole[0])
+    pd.testing.assert_frame_equal(comparison_table(labels, rewards, pairs, sample_of(ITEMS)), whole[1])
+
+
+def test_items_that_a_rule_cannot_credit_are_refused_in_one_sentence():
+    def refused(rule: Rule, *items: Item) -> str:
+        with pytest.raises(UserError) as error:
+            check_rules(Task("the task", "", Items(items), (), Path(), rule))
+        return str(error.value)
+
+    equal = graded("same", "x", (1.0, 1.0))
+    fine = graded("fine", "x", (1.0, 0.0))
+    assert "'same' of the task has no two responses with unequal grades" in refused(Rule("best"), fine, equal)
+    assert "and 1 more such items" in refused(Rule("pairwise"), equal, fine, graded("none", "x", ()))
+    assert "from 0 to 1" in refused(Rule("best-of"), fine, graded("high", "x", (3.0, 1.0)))
+    assert "ref and tied" in refused(Rule("ties"), graded("alone", "x", (1.0, 0.0), group="a", role="ref"))
+    assert "at the level hard" in refused(Rule("matrix", "hard"), graded("plain", "x", (1.0, 0.0), styles=(1, 1)))
