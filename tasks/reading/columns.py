@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
@@ -16,7 +16,7 @@ def _one_or_more(value: Any) -> Any:
 
 
 def _column_only(value: Any) -> Any:
-    return {"column": value} if isinstance(value, str) or as_list(value) is not None else value
+    return {"column": cast(Any, value)} if isinstance(value, (str, list, tuple)) else value
 
 
 Paths = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
