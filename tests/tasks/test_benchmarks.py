@@ -12,7 +12,10 @@ from cdr_eval.tasks.benchmarks.schema import FOLDER, benchmarks, load_benchmark
 from cdr_eval.tasks.catalog import load_task
 from cdr_eval.tasks.item import content_hash
 from cdr_eval.tasks.task import Task
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+FUZZ = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 DATA = Path(__file__).parents[3] / "shared" / "data"
 
 
@@ -106,7 +109,8 @@ PUBLISHED: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
     ),
     "nectar": (
         [{"prompt": "\n\nHuman: q\n\nAssistant: ",
-          "answers": [{"answer": "a", "rank": 1.0}, {"answer": "b", "rank": 2.0}], "turns": 1, "num_responses": 2, "good_natured": True, "source": []}],
+          "answers": [{"answer": "a", "rank": 1.0}, {"answer": "b", "rank": 2.0}],
+          "turns": 1, "num_responses": 2, "good_natured": True, "source": []}],
         {"grades": (-1, -2), "prompt": (said("user", "q"),)},
     ),
     "shp": (
@@ -280,3 +284,35 @@ def test_tasks_that_were_there_before_keep_their_hash() -> None:
     }
     assert content_hash(load_task("minilab").items) == old["minilab"]
     assert content_hash(real("rewardbench_rebuilt.jsonl").items) == old["rewardbench_rebuilt.jsonl"]
+
+
+@FUZZ
+@given(st.binary(max_size=200), st.integers(0, 2000))
+def test_any_bytes_in_a_benchmark_file_give_a_benchmark_or_a_sentence(tmp_path: Path, noise: bytes, place: int) -> None:
+    raw = (FOLDER / "rm-bench.yaml").read_bytes()
+    path = tmp_path / "mine.yaml"
+    path.write_bytes(raw[:place] + noise + raw[place + len(noise) // 2 :])
+    load_benchmark.cache_clear()
+    try:
+        assert load_benchmark(path).name
+    except UserError as error:
+        assert "\n" not in str(error)
+
+
+values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4) | st.lists(st.text(max_size=3))
+
+
+@FUZZ
+@given(st.sampled_from(sorted(PUBLISHED)), st.data())
+def test_any_rows_under_a_benchmark_give_items_or_a_sentence(tmp_path: Path, name: str, data: st.DataObject) -> None:
+    rows = [dict(row) for row in PUBLISHED[name][0]] * 2
+    for _ in range(data.draw(st.integers(1, 3))):
+        row = data.draw(st.sampled_from(rows))
+        row[data.draw(st.sampled_from(sorted(row)))] = data.draw(values)
+    path = write(tmp_path / "p.jsonl", *rows)
+    try:
+        task = load_task(data.draw(st.sampled_from([f"{name}:{path}", path])))
+    except UserError as error:
+        assert "\n" not in str(error)
+        return
+    assert all(len(item.responses) >= 2 for item in task.items)
