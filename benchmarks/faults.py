@@ -26,7 +26,10 @@ KILLS = 200
 ROUNDS, PROCESSES = 20, 4
 SCORES, CHUNK = 2_000_000, 20_000
 FUZZ = {
-    "preference files": ("tests/tasks/test_preference.py", "any_bytes or any_json or damaged_parquet"),
+    "preference files": ("tests/tasks/reading/test_preferences.py", "any_bytes or any_json or damaged_parquet"),
+    "rows of N responses": ("tests/tasks/reading/test_shapes.py", "any_n_responses"),
+    "every format, packed or not": ("tests/tasks/reading/test_files.py", "any_bytes or any_text"),
+    "benchmark files": ("tests/tasks/test_benchmarks.py", "any_bytes or any_rows"),
     "criteria": ("tests/tasks/test_criteria.py", "any_bytes or any_data"),
     "registry YAML": ("tests/model_registry/test_files.py", "any_bytes"),
     "leaderboard files": ("tests/model_registry/test_score_import.py", "any_bytes"),

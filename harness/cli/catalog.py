@@ -53,8 +53,9 @@ def _list_tasks() -> None:
         table.add_row(task.name, f"{task.items:,}", responses, task.rule, f"{task.chance:.2g}", task.licence)
     console().print(table)
     click.echo(
-        "\n`cdr-eval tasks NAME` shows one with examples. A file, a folder, a dataset on the hub\n"
-        "(org/name/config:split@revision), NAME:FILE and a benchmark file (YAML) are tasks too."
+        "\n`cdr-eval tasks NAME` shows one with examples. Tasks too are a file, a folder, a\n"
+        "dataset on the hub (org/name/config:split@revision), NAME:FILE and a benchmark\n"
+        "file (YAML)."
     )
 
 

@@ -71,8 +71,9 @@ def task_lines(task: Task) -> Iterator[str]:
 
 def _example(item: Item) -> Iterator[str]:
     yield f"{item.id} ({item.subset})"
-    turns = f" (turn {len(item.prompt)})" if len(item.prompt) > 1 else ""
-    yield from _field("  prompt", shorten(item.prompt[-1]["content"], 150, placeholder=" ...") + turns)
+    *before, last = item.prompt
+    turns = f" (turn {len(before) + 1})" if before else ""
+    yield from _field("  prompt", shorten(last["content"], 150, placeholder=" ...") + turns)
     for index, response in enumerate(item.responses[:4]):
         grade = f"{item.grades[index]:g}" if item.grades else "?"
         yield from _field(f"  {grade}", shorten(response, 150, placeholder=" ..."))

@@ -42,8 +42,10 @@ class Source(_Record):
 
     @property
     def spec(self) -> str:
-        """As `--task` would name it."""
-        parts = (self.hub or "", f"/{self.config}" if self.config else "", f":{self.split}" if self.split else "")
+        """As `--task` would name it; empty where it is not on the hub."""
+        if self.hub is None:
+            return ""
+        parts = (self.hub, f"/{self.config}" if self.config else "", f":{self.split}" if self.split else "")
         return "".join(parts) + (f"@{self.revision}" if self.revision else "")
 
 

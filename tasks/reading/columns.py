@@ -2,12 +2,14 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal
+from functools import cache
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict
 
 from .notes import RowError, as_dict, as_list
 
+_NESTED = re.compile(r"[.\[]")
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(-?\d*)\]")
 
 
@@ -16,7 +18,7 @@ def _one_or_more(value: Any) -> Any:
 
 
 def _column_only(value: Any) -> Any:
-    return {"column": value} if isinstance(value, str) or as_list(value) is not None else value
+    return {"column": cast(Any, value)} if isinstance(value, (str, list, tuple)) else value
 
 
 Paths = Annotated[tuple[str, ...], BeforeValidator(_one_or_more)]
@@ -98,6 +100,8 @@ def value_at(columns: Mapping[str, Any], path: str) -> Any:
 
 def maybe(columns: Mapping[str, Any], path: str) -> Any:
     """The value at a path, None where the row does not have it."""
+    if path in columns or not _NESTED.search(path):
+        return columns.get(path)
     try:
         return value_at(columns, path)
     except RowError:
@@ -111,6 +115,7 @@ def top_columns(paths: Iterable[str], names: Iterable[str]) -> list[str]:
     return [name for name in names if name in wanted or name in heads]
 
 
+@cache
 def _steps(path: str) -> list[str | int | None]:
     """Names, positions and, for each of a list, None."""
     return [name or (int(index) if index else None) for name, index in _STEP.findall(path)]

@@ -49,7 +49,7 @@ class Reading:
     strict: bool = False
     taken_for: str = ""
     remarks: tuple[str, ...] = ()
-    _seen: dict[str, str] = field(default_factory=dict[str, str])
+    _seen: dict[str, int] = field(default_factory=dict[str, int])
     _left: list[LeftOut] = field(default_factory=list[LeftOut])
     _read: int = 0
     _passed: int = 0
@@ -64,12 +64,12 @@ class Reading:
                     raise row.fault
                 item = _item(row, self.layout, self.filter)
                 if item.id in self._seen:
-                    other = self._seen[item.id]
+                    other = f"{row.unit} {self._seen[item.id]}"
                     raise RowError("duplicate id", f"the id {item.id!r} is also that of {other}; make ids unique")
             except RowError as fault:
                 self._leave_out(row, fault)
                 continue
-            self._seen[item.id] = row.where
+            self._seen[item.id] = row.index
             self._duplicates += len(item.responses) - len(set(item.responses))
             yield item
         if not self._read:

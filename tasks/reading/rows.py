@@ -1,6 +1,7 @@
 """Reading raw rows from files, folders of files and the hub, as streams and within stated limits of memory."""
 
 import gzip
+import io
 import re
 import shutil
 import zlib
@@ -165,7 +166,7 @@ def open_file(path: Path) -> IO[bytes]:
         return gzip.open(path, "rb")  # type: ignore[return-value]
     if path.suffix == ".zst":
         pyarrow: Any = import_module("pyarrow")
-        return pyarrow.input_stream(str(path), compression="zstd")
+        return io.BufferedReader(pyarrow.input_stream(str(path), compression="zstd"))
     return path.open("rb")
 
 

@@ -20,8 +20,7 @@ MAX_JSON_BYTES = 256 * 2**20
 def jsonl_rows(path: Path, file: IO[bytes]) -> Iterator[tuple[int, Any]]:
     """Line number and value, or what is wrong with the line; blank lines are passed over."""
     number = 0
-    reader = io.BufferedReader(file) if not isinstance(file, io.BufferedIOBase) else file  # type: ignore[arg-type]
-    while line := reader.readline(MAX_LINE_BYTES + 1):
+    while line := file.readline(MAX_LINE_BYTES + 1):
         number += 1
         if len(line) > MAX_LINE_BYTES:
             raise UserError(

@@ -51,7 +51,11 @@ def test_a_dataset_gives_its_name_to_the_task(tmp_path: Path, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("name", "sentence"),
     [
-        ("rewardbnch", "There is no task 'rewardbnch': use rewardbench, or the path of a preference file."),
+        (
+            "rewardbnch",
+            "There is no task 'rewardbnch': use rewardbench or rewardbench-2 or m-rewardbench, or the path of a"
+            " preference file.",
+        ),
         ("mini-lab", "There is no task 'mini-lab': use minilab, or the path of a preference file."),
         ("xyz", "There is no task 'xyz': use a name that `cdr-eval tasks` lists, or the path of a preference file."),
         ("xyz.jsonl", "There is no file xyz.jsonl: check the path."),
