@@ -20,7 +20,7 @@ from .pair_figures import families, list_heatmaps, list_scatters, measured_pair,
 from .pair_report import pair_lines
 from .run_format.reading import Run
 from .run_format.tables import RewardRow
-from .scores import Reward, Scores, chance_of, collect_scores, ranked, reward_of
+from .scores import Reward, Scores, chance_of, collect_scores, ranked, reward_of, scored
 
 CURVES = 6
 """Rewards of a grid whose selection and calibration curves are drawn: the most accurate ones."""
@@ -59,7 +59,8 @@ def _plan(run: Run) -> Iterable[Drawing]:
 
 
 def _pair_figures(run: Run, scores: Scores, taken: set[str]) -> Iterable[Drawing]:
-    lines = pair_lines(run, scores)
+    known = set(scored(scores))
+    lines = [line for line in pair_lines(run, scores) if line.reward in known]
     if lines:
         title = f"Reward accuracy on {run.info.task.name}"
         picture = Picture(

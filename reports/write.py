@@ -1,12 +1,12 @@
 """Writing a run's reports into its directory."""
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from ..errors import UserError
 from .leaderboard import leaderboard
 from .markdown import render_markdown
+from .run_format.hidden_folder import hidden_folder
 from .run_format.reading import read_run
 
 
@@ -26,8 +26,7 @@ def write_reports(run_dir: Path) -> Path:
     from .html import render_html
 
     try:
-        with tempfile.TemporaryDirectory(prefix=".reports-", dir=run_dir) as name:
-            made = Path(name)
+        with hidden_folder(run_dir / "reports") as made:
             (made / "figures").mkdir()
             pictures = draw_figures(run, made / "figures")
             document = leaderboard(run, pictures)

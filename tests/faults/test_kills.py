@@ -59,6 +59,7 @@ def test_killed_at_steps_that_write_the_run_directory(grid: Rounds, tmp_path: Pa
             assert different(out, before) == []
         step += 1 + step // 3
     assert different(out, grid.clean) == []
+    assert list(tmp_path.glob(".run-*")) == [], "what the killed ones left is gone"
     assert step > 40
 
 

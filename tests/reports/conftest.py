@@ -14,7 +14,7 @@ from cdr_eval.harness import Options, RunResult, evaluate_grid, evaluate_pair
 from cdr_eval.model_registry.registry import load_registry
 
 MINILAB = "minilab"
-HOSTILE = (
+HOSTILE: tuple[str, ...] = (
     "<script>alert(1)",
     "=cmd|' C calc'!A0",
     "a|b`c`[x](y) # heading",

@@ -50,7 +50,7 @@ def test_each_figure_is_written_as_svg_and_png(make_run: Callable[[str], Path], 
 
 
 def test_figures_repeat_byte_for_byte(make_run: Callable[[str], Path], tmp_path: Path) -> None:
-    run = read_run(make_run("grid"))
+    run = read_run(make_run("families"))
     for folder in ("first", "second"):
         (tmp_path / folder).mkdir()
         draw_figures(run, tmp_path / folder)

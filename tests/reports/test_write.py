@@ -19,7 +19,7 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 def test_reports_are_written_beside_the_run_and_rewritten_alike(make_run: Callable[[str], Path]) -> None:
-    path = make_run("pair")
+    path = make_run("paper")
     before = digests(path)
     assert write_reports(path) == path / "leaderboard.md"
     first = digests(path)
@@ -33,7 +33,7 @@ def test_reports_are_written_beside_the_run_and_rewritten_alike(make_run: Callab
 
 
 def test_pictures_in_the_leaderboard_exist(make_run: Callable[[str], Path]) -> None:
-    path = make_run("grid")
+    path = make_run("families")
     text = write_reports(path).read_text(encoding="utf-8")
     links = [part.split(")")[0] for part in text.split("](")[1:]]
     assert links
@@ -41,7 +41,7 @@ def test_pictures_in_the_leaderboard_exist(make_run: Callable[[str], Path]) -> N
 
 
 def test_a_damaged_run_leaves_earlier_reports_alone(make_run: Callable[[str], Path]) -> None:
-    path = make_run("pair")
+    path = make_run("paper")
     write_reports(path)
     (path / "accuracy.csv").write_text("strong\nx\n", encoding="utf-8")
     (path / "SHA256SUMS").unlink()
@@ -54,7 +54,7 @@ def test_a_damaged_run_leaves_earlier_reports_alone(make_run: Callable[[str], Pa
 def test_a_folder_that_cannot_be_written_is_a_sentence(make_run: Callable[[str], Path]) -> None:
     if os.geteuid() == 0:
         pytest.skip("root may write to a read-only folder")
-    path = make_run("pair")
+    path = make_run("paper")
     path.chmod(0o555)
     try:
         with pytest.raises(UserError, match="make the folder writable"):
@@ -66,7 +66,7 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(make_run: Callable[[str],
 def test_a_full_disk_is_a_sentence_and_leaves_nothing_half_written(
     make_run: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = make_run("pair")
+    path = make_run("paper")
     before = digests(path)
     original = Path.write_text
 
