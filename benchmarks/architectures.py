@@ -52,7 +52,13 @@ _VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         {"rope_parameters": {**_LONG_ROPE, "short_factor": [1.0] * 48, "long_factor": [4.0] * 48}},
     ),
     "mistral, window": ("mistral", {"sliding_window": 4096}),
-    "gemma3n, shared keys": ("gemma3n_text", {}),
+    "gemma4, shared keys": ("gemma4_text", {"num_kv_shared_layers": 12}),
+    "minimax_m3, sparse layers": (
+        "minimax_m3_vl_text",
+        {"layer_types": ["full_attention", *["minimax_m3_sparse"] * 59]},
+    ),
+    "falcon, alibi": ("falcon", {"alibi": True}),
+    "qwen2, window in some layers": ("qwen2", {"use_sliding_window": True, "max_window_layers": 2}),
     "bamba, hybrid": ("bamba", {"attn_layer_indices": [1]}),
 }
 """Rows beside the defaults of each model type."""
@@ -103,8 +109,9 @@ def built(name: str) -> PreTrainedModel:
     """A small model of that row. Raises whatever the architecture raises where it can't be built."""
     kind, settings = _VARIANTS.get(name, (name, _SETTINGS.get(name, {})))
     automatic: Any = AutoModelForCausalLM
+    configurations: Any = AutoConfig
     with torch.device("meta"):
-        full = automatic.from_config(AutoConfig.for_model(kind, **settings))
+        full = automatic.from_config(configurations.for_model(kind, **settings))
     model = narrow_model(full)
     with torch.inference_mode():
         logits = model(torch.tensor([[5, 6, 7, 8]]), use_cache=False).logits
@@ -183,9 +190,10 @@ def table(outcomes: Sequence[Row | tuple[str, str]]) -> Iterator[str]:
     yield ""
     yield (
         f"Made by `python -m benchmarks.architectures > benchmarks/results/architectures.md` with transformers "
-        f"{importlib.metadata.version('transformers')} and torch {torch.__version__}, on a CPU. Each model has small random "
-        f"weights and is scored in float32 and bfloat16, with SDPA and eager attention, {', '.join(map(str, _BATCHES))} "
-        "tokens a pass. Off: largest difference of a response's log-probability from one sequence at a time through a "
+        f"{importlib.metadata.version('transformers')} and torch {torch.__version__}, on a CPU. Each model has small "
+        "random weights and is scored in float32 and bfloat16, with SDPA and eager attention, "
+        f"{', '.join(map(str, _BATCHES))} tokens a pass. Off: largest difference "
+        "of a response's log-probability from one sequence at a time through a "
         "fresh copy, eager attention, float32 (nats). Rounding: the same of plain bfloat16 passes."
     )
     yield ""
@@ -195,7 +203,7 @@ def table(outcomes: Sequence[Row | tuple[str, str]]) -> Iterator[str]:
     yield "| model | way in float32 | off | way in bfloat16 | off | rounding | |"
     yield "|---|---|---:|---|---:|---:|---|"
     for row in causal:
-        ways = [" / ".join(row.ways.get(label, {})) or "–" for label in ("float32", "bfloat16")]
+        ways = [" / ".join(row.ways.get(label, Counter())) or "–" for label in ("float32", "bfloat16")]
         off = [f"{row.off[label]:.2g}" if label in row.off else "–" for label in ("float32", "bfloat16")]
         verdict = "**differs**" if row.wrong else _short(row.note)
         yield f"| {row.name} | {ways[0]} | {off[0]} | {ways[1]} | {off[1]} | {row.rounding:.2g} | {verdict} |"

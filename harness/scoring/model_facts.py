@@ -33,10 +33,7 @@ def decoder(model: PreTrainedModel) -> torch.nn.Module:
     found: Any = model
     while found.get_output_embeddings() is not None:
         inner: Any = found.get_decoder()
-        inner = getattr(found, found.base_model_prefix) if inner is found else inner
-        if inner is found:
-            raise ValueError("its layers can't be told from its output projection")
-        found = inner
+        found = found.model if inner is found else inner
     return found
 
 

@@ -53,9 +53,12 @@ _MOST: dict[str, int] = {
     **dict.fromkeys(("mamba_n_groups", "mamba_ngroups", "n_groups"), 2),
 }
 _LENGTHS: dict[str, int] = {
-    **dict.fromkeys(("sliding_window", "attention_window_size", "window_size", "sliding_window_size"), WINDOW),
-    **dict.fromkeys(("attention_chunk_size", "chunk_size", "mamba_chunk_size", "index_block_size"), 16),
-    **dict.fromkeys(("index_topk", "topk_tokens"), 8),
+    **dict.fromkeys(
+        ("sliding_window", "attention_window_size", "window_size", "keep_window_size", "local_attention"), WINDOW
+    ),
+    **dict.fromkeys(("attention_chunk_size", "chunk_size", "mamba_chunk_size", "block_size"), 16),
+    **dict.fromkeys(("index_topk", "index_block_size"), 8),
+    "index_topk_blocks": 2,
     **dict.fromkeys(("original_max_position_embeddings",), SWITCH),
     **dict.fromkeys(("n_positions", "n_ctx", "max_target_positions", "max_sequence_length"), POSITIONS),
     "max_position_embeddings": POSITIONS,

@@ -92,19 +92,17 @@ class _Ground:
 
 def try_ways(model: PreTrainedModel) -> Trial:
     """Try the ways in turn; the first that gives what plain passes give is taken."""
-    ground, missing = _float32_ground(model)
+    architecture, missing = _architecture(model)
+    if architecture is None:
+        return Trial(OneLengthScorer.kind, missing, ())
     itself: _Ground | None = None
     comparisons: list[Comparison] = []
     for name, way in WAYS.items():
         if name == AloneScorer.kind:
             break
-        if ground is None:
-            if name == OneLengthScorer.kind:
-                return Trial(name, missing, ())
-            continue
-        comparisons.append(_compare(ground, name, _known_obstacle(model, name)))
-        if comparisons[-1].failure is None and way.shares_prefixes and ground.model is not model:
-            itself = itself or _own_ground(model)
+        comparisons.append(architecture.compare(name, _known_obstacle(model, name)))
+        if comparisons[-1].failure is None and way.shares_prefixes and architecture.ground.model is not model:
+            itself = itself or _ground(model, "itself", _requests(_SHORT))
             comparisons.append(_compare(itself, name, None))
         if comparisons[-1].failure is None:
             return Trial(name, _reason(name, comparisons), tuple(comparisons))
@@ -126,26 +124,44 @@ def _known_obstacle(model: PreTrainedModel, way: str) -> str | None:
     return None
 
 
-def _float32_ground(model: PreTrainedModel) -> tuple[_Ground | None, str | None]:
-    """A narrow model, else the model itself or a copy of it in float32; else None and why, as a clause."""
+class _Architecture:
+    """What ways give on a stand-in for all models of one configuration; each is tried once a process."""
+
+    def __init__(self, ground: _Ground) -> None:
+        self.ground = ground
+        self._found: dict[str, Comparison] = {}
+
+    def compare(self, way: str, obstacle: str | None) -> Comparison:
+        if way not in self._found:
+            self._found[way] = _compare(self.ground, way, obstacle)
+        return self._found[way]
+
+
+_narrow: dict[tuple[str, ...], _Architecture] = {}
+"""Architectures that a narrow model stands for, by class, configuration and device."""
+
+
+def _architecture(model: PreTrainedModel) -> tuple[_Architecture | None, str | None]:
+    """A narrow model, else the model or a float32 copy of it, to try ways on; else None and why, as a clause."""
+    config: Any = copy.deepcopy(model.config)
+    config.dtype = None
+    key = (str(type(model)), config.to_json_string(), config._attn_implementation, str(model.device))
+    if key in _narrow:
+        return _narrow[key], None
     try:
-        narrow = narrow_model(model)
-        return _ground(narrow, "narrow", _requests(_LENGTHS)), None
+        _narrow[key] = _Architecture(_ground(narrow_model(model), "narrow", _requests(_LENGTHS)))
+        return _narrow[key], None
     except Exception as error:
         if is_out_of_memory(error):
             raise
         reason = f"no narrow model of its architecture can be tried ({_first_line(error)})"
     if model.dtype == torch.float32:
-        return _ground(model, "itself", _requests(_LENGTHS)), None
+        return _Architecture(_ground(model, "itself", _requests(_LENGTHS))), None
     free = free_bytes(model.device)
     if free is not None and 4 * model.num_parameters() > free // 4:
         return None, f"{reason} and a float32 copy does not fit"
     full: Any = copy.deepcopy(model)
-    return _ground(full.float(), "float32 copy", _requests(_LENGTHS)), None
-
-
-def _own_ground(model: PreTrainedModel) -> _Ground:
-    return _ground(model, "itself", _requests(_SHORT))
+    return _Architecture(_ground(full.float(), "float32 copy", _requests(_LENGTHS))), None
 
 
 def _ground(model: PreTrainedModel, name: str, requests: list[ScoringRequest]) -> _Ground:
