@@ -33,7 +33,9 @@ def decoder(model: PreTrainedModel) -> torch.nn.Module:
     found: Any = model
     while found.get_output_embeddings() is not None:
         inner: Any = found.get_decoder()
-        found = found.model if inner is found else inner
+        if inner is found or not isinstance(inner, PreTrainedModel):
+            inner = found.model if found.base_model is found else found.base_model
+        found = inner
     return found
 
 

@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
+from ...errors import UserError
 from .carried_state import CarriedStateScorer
 from .memory import free_bytes, is_out_of_memory
 from .model_facts import rotary_switch, text_config
@@ -45,6 +46,8 @@ WAYS: dict[str, Any] = {
 
 _EXACT = 1e-3
 """Nats by which sums may differ whatever the model."""
+_CAUSAL = 0.05
+"""The same for the sum of two terms and their sum in one pass."""
 _BATCH = 23
 """Tokens of a pass along a tree in the trial: a branch goes over several."""
 
@@ -91,10 +94,14 @@ class _Ground:
 
 
 def try_ways(model: PreTrainedModel) -> Trial:
-    """Try the ways in turn; the first that gives what plain passes give is taken."""
+    """Try the ways in turn; the first that gives what plain passes give is taken.
+
+    Raises UserError for a model whose predictions depend on later tokens.
+    """
     architecture, missing = _architecture(model)
     if architecture is None:
         return Trial(OneLengthScorer.kind, missing, ())
+    _check_causal(architecture.ground.model)
     itself: _Ground | None = None
     comparisons: list[Comparison] = []
     for name, way in WAYS.items():
@@ -107,6 +114,18 @@ def try_ways(model: PreTrainedModel) -> Trial:
         if comparisons[-1].failure is None:
             return Trial(name, _reason(name, comparisons), tuple(comparisons))
     return Trial(AloneScorer.kind, _reason(AloneScorer.kind, comparisons), tuple(comparisons))
+
+
+def _check_causal(model: PreTrainedModel) -> None:
+    """log π(ab) = log π(a) + log π(b given a), unless the first term is computed with b in sight."""
+    tokens = (5, 6, 7, 8)
+    parts = [ScoringRequest(tokens, (2, 3)), ScoringRequest(tokens[:3], (2,)), ScoringRequest(tokens, (3,))]
+    both, one, other = _sums(AloneScorer(model, 1), parts)
+    if abs(both - one - other) > _CAUSAL:
+        raise UserError(
+            f"{type(model).__name__} lets tokens see later ones as its config.json stands: it has no log-probabilities "
+            "of responses; pass a causal language model, or set is_decoder to true there."
+        )
 
 
 def _reason(way: str, comparisons: list[Comparison]) -> str | None:
