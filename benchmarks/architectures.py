@@ -96,10 +96,11 @@ def requests() -> list[ScoringRequest]:
 
 @torch.inference_mode()
 def plain(model: PreTrainedModel, asked: Sequence[ScoringRequest]) -> Floats:
-    """One sequence at a time through a fresh copy of the model, log-softmax in float64."""
+    """One sequence at a time, log-softmax in float64; each through a fresh copy of a model that remembers lengths."""
     found: list[float] = []
+    remembers = "'dynamic'" in repr(model.config.to_dict())
     for request in asked:
-        fresh: Any = copy.deepcopy(model)
+        fresh: Any = copy.deepcopy(model) if remembers else model
         logits = fresh(torch.tensor([request.token_ids[:-1]]), use_cache=False).logits[0].double().log_softmax(-1)
         found.append(sum(float(logits[position - 1, request.token_ids[position]]) for position in request.scored))
     return np.array(found)
@@ -126,23 +127,25 @@ def row_of(name: str) -> Row:
     base: Any = built(name)
     for dtype in _DTYPES:
         label = str(dtype).removeprefix("torch.")
+        exact: Any = copy.deepcopy(base).to(dtype).float()
+        exact.set_attn_implementation("eager")
+        truth = plain(exact, asked)
         for attention in _ATTENTION:
-            _score_setting(row, base, dtype, label, attention, asked)
+            _score_setting(row, copy.deepcopy(base).to(dtype), label, attention, asked, truth)
     row.seconds = time.perf_counter() - start
     return row
 
 
-def _score_setting(row: Row, base: Any, dtype: Any, label: str, attention: str, asked: list[ScoringRequest]) -> None:
-    model: Any = copy.deepcopy(base).to(dtype)
-    exact: Any = copy.deepcopy(model).float()
-    exact.set_attn_implementation("eager")
-    truth = plain(exact, asked)
+def _score_setting(
+    row: Row, model: Any, label: str, attention: str, asked: list[ScoringRequest], truth: Floats
+) -> None:
+    """Score with each batch size and note the way and the largest difference from the truth."""
     try:
         model.set_attn_implementation(attention)
     except ValueError:
         return  # it has no such attention
     allowed = _EXACT
-    if dtype != torch.float32:
+    if label != "float32":
         rounding = float(np.abs(plain(model, asked) - truth).max())
         row.rounding = max(row.rounding, rounding)
         allowed = 0.05 + 2 * rounding
