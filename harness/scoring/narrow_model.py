@@ -40,7 +40,8 @@ _SIZES: dict[str, int] = {
     **dict.fromkeys(("mamba_d_ssm", "attention_hidden_size"), 2 * _WIDTH),
     **dict.fromkeys(("mamba_d_head", "mamba_head_dim", "mamba_headdim"), _HEAD),
     **dict.fromkeys(("mamba_n_heads", "mamba_num_heads", "n_mamba_heads"), 2 * _WIDTH // _HEAD),
-    **dict.fromkeys(("linear_key_head_dim", "linear_value_head_dim"), _HEAD),
+    **dict.fromkeys(("linear_key_head_dim", "linear_value_head_dim", "linear_head_dim"), _HEAD),
+    "linear_num_heads": _HEADS,
     **dict.fromkeys(("qk_head_dim", "attention_head_dim"), 2 * _HEAD),
     "linear_num_key_heads": 2,
     "linear_num_value_heads": 4,
@@ -48,7 +49,8 @@ _SIZES: dict[str, int] = {
 }
 _MOST: dict[str, int] = {
     **dict.fromkeys(("n_routed_experts", "num_local_experts", "num_experts", "moe_num_experts", "zero_expert_num"), 16),
-    **dict.fromkeys(("num_experts_per_tok", "moe_topk", "moe_k", "moe_top_k", "n_group"), 4),
+    **dict.fromkeys(("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "moe_top_k"), 4),
+    **dict.fromkeys(("n_group", "num_expert_group"), 4),
     **dict.fromkeys(("topk_group",), 2),
     **dict.fromkeys(("mamba_n_groups", "mamba_ngroups", "n_groups"), 2),
 }
