@@ -27,6 +27,8 @@ class _OneDnnLinear(TorchFunctionMode):
     ) -> Any:
         if func is torch.nn.functional.linear and not kwargs and len(args) == 3:
             states, weight, bias = args
+            if not (type(states) is torch.Tensor and is_plain(weight)):
+                return func(*args)
             return torch.ops.mkldnn._linear_pointwise(states, weight, bias, "none", [], "")
         return func(*args, **(kwargs or {}))
 
@@ -36,6 +38,12 @@ def fast_linear(device: torch.device, dtype: torch.dtype) -> AbstractContextMana
     return _OneDnnLinear() if _helps(device, dtype) else nullcontext()
 
 
+def is_plain(weight: Any) -> bool:
+    """Whether a weight is a float32 tensor on the CPU: not quantised, not spread over processes, not offloaded."""
+    plain = type(weight) in {torch.Tensor, torch.nn.Parameter} and type(weight.data) is torch.Tensor
+    return plain and weight.device.type == "cpu" and weight.dtype == torch.float32
+
+
 def lay_out_weights(model: PreTrainedModel) -> None:
     """Store the weights of a model's linear layers as oneDNN reads them fastest, column by column; none changes."""
     if not _helps(model.device, model.dtype):
@@ -43,7 +51,7 @@ def lay_out_weights(model: PreTrainedModel) -> None:
     embedding: torch.nn.Module = getattr(model, "get_input_embeddings")()  # noqa: B009
     tied = {id(parameter) for parameter in embedding.parameters()}  # an embedding is read by rows
     for module in model.modules():
-        if isinstance(module, torch.nn.Linear) and id(module.weight) not in tied:
+        if isinstance(module, torch.nn.Linear) and id(module.weight) not in tied and is_plain(module.weight):
             module.weight.data = module.weight.data.t().contiguous().t()
 
 

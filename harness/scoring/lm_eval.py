@@ -18,26 +18,40 @@ _NOT_IDENTITY = {"pretrained", "tokenizer", "auth_token", "header", "ca_cert_pat
 """Arguments that are paths or secrets. The weights and the tokenizer are a part of a score's identity without them."""
 
 
+_GENERATES_ONE = {"vllm", "vllm-vlm", "nemo_lm"}
+"""Backends that generate a token after each request and cut requests, from the left, to one below their max_length."""
+
+
 class LmEvalScorer:
     """Scores token spans through an lm-eval model's log-likelihood interface.
 
     `spec` is "<model>,<args>" as lm-eval's `--model` and `--model_args` take them. Where `args` leaves them out, the
-    checkpoint at `model_path`, its tokenizer, `dtype` and `max_length` are filled in. Raises UserError where lm-eval
-    has no such model or can't open it.
+    checkpoint at `model_path`, its tokenizer, `dtype` and `max_length` are filled in; the model itself has room for
+    `positions` tokens where that is known. Raises UserError where lm-eval has no such model or can't open it, and where
+    it would load the weights again at every call.
     """
 
     shares_prefixes = False
 
-    def __init__(self, spec: str, model_path: str, dtype: str, device: str, max_length: int) -> None:
+    def __init__(
+        self, spec: str, model_path: str, dtype: str, device: str, max_length: int, positions: int | None = None
+    ) -> None:
         name, _, arguments = spec.partition(",")
         given: dict[str, Any] = _lm_eval("utils").simple_parse_args_string(arguments)
         self.kind = lm_eval_kind(spec)
         self.notes: list[str] = []
         self._name = name
+        if name.startswith("vllm") and int(given.get("data_parallel_size", 1)) > 1:
+            raise UserError(
+                f"lm-eval's model {name!r} with data_parallel_size loads the weights again every few hundred requests; "
+                "use tensor_parallel_size, or one run a GPU over the same store."
+            )
         model_class = _model_class(name)
         accepted = _constructor_arguments(model_class)
         # A completions server adds a token to each prompt, and lm-eval's client takes it off its max_length.
-        longest = max_length + ("base_url" in accepted)
+        self._generates = int(name in _GENERATES_ONE)
+        room = positions is None or max_length < positions
+        longest = max_length + ("base_url" in accepted or (room and self._generates))
         defaults = {"pretrained": model_path, "tokenizer": model_path, "dtype": dtype, "max_length": longest}
         filled = {key: value for key, value in defaults.items() if key in accepted}
         try:
@@ -56,7 +70,8 @@ class LmEvalScorer:
 
         Raises UserError for a request longer than the backend takes (it would cut it) and where the backend fails.
         """
-        longest = getattr(self._model, "max_length", None)
+        longest: int | None = getattr(self._model, "max_length", None)
+        longest = longest and longest - self._generates
         for start in range(0, len(requests), _CHUNK):
             chunk = requests[start : start + _CHUNK]
             if longest is not None and any(len(request.token_ids) > longest for request in chunk):

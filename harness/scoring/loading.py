@@ -9,6 +9,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging
 
 from ...errors import UserError
+from .checkpoint_weights import broken_file, check_loading, no_loading_report
+from .memory import is_out_of_memory
 
 logging.disable_progress_bar()  # the run's own bars show progress
 
@@ -54,22 +56,38 @@ def load_tokenizer(path: Path, options: LoadOptions) -> PreTrainedTokenizerBase:
 
 
 def load_model(path: Path, options: LoadOptions) -> PreTrainedModel:
-    """The model in a checkpoint's folder, in evaluation mode; UserError where it does not load."""
+    """The model in a checkpoint's folder, in evaluation mode, with every tensor from its files.
+
+    Raises UserError where it does not load, naming a broken file, or the tensors that are missing, unexpected or of
+    another shape.
+    """
     auto: Any = AutoModelForCausalLM
     try:
-        model: Any = auto.from_pretrained(
-            path,
-            dtype=DTYPES[options.dtype],
-            trust_remote_code=options.trust_remote_code,
-            use_safetensors=not options.allow_pickle or None,
-        )
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(_sentence(f"The model in {path} cannot be loaded", error)) from error
-    return model.to(options.device).eval()
+        with no_loading_report():
+            model, found = auto.from_pretrained(
+                path,
+                dtype=DTYPES[options.dtype],
+                trust_remote_code=options.trust_remote_code,
+                use_safetensors=not options.allow_pickle or None,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # to be refused with their names
+            )
+        check_loading(path, found)
+        return model.to(options.device).eval()
+    except UserError:
+        raise
+    except Exception as error:
+        if is_out_of_memory(error):
+            raise UserError(
+                f"The model in {path} does not fit into the memory of {options.device} as {options.dtype}; "
+                "use another --device, or a --dtype of half the size."
+            ) from error
+        broken = broken_file(path)
+        raise UserError(broken or _sentence(f"The model in {path} cannot be loaded", error)) from error
 
 
 def _sentence(problem: str, error: Exception) -> str:
-    reason = " ".join(str(error).split())
+    reason = " ".join(str(error).split()) or type(error).__name__
     hint = (
         "; it ships code of its own, which runs only with --trust-remote-code" if "trust_remote_code" in reason else ""
     )

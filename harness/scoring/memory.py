@@ -16,7 +16,7 @@ _MASK_CONTEXT = 2048
 
 def default_batch_tokens(model: PreTrainedModel) -> int:
     """Tokens whose activations take about a quarter of the memory that is free on the model's device."""
-    free = _free_bytes(model.device)
+    free = free_bytes(model.device)
     if free is None:
         return _CPU_TOKENS
     config = text_config(model)
@@ -34,7 +34,7 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and ("can't allocate memory" in message or "out of memory" in message)
 
 
-def _free_bytes(device: torch.device) -> int | None:
+def free_bytes(device: torch.device) -> int | None:
     """Free memory of an accelerator; None on a CPU."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]

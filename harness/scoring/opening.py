@@ -38,6 +38,7 @@ def scorer_opener(
             load.dtype,
             load.device,
             max_length or local.max_length or 2048,
+            local.max_length,
         )
     raise UserError(f"There is no scorer {spec!r}; use shared-prefix, reference or lm-eval:<model>,<args>.")
 

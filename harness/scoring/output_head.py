@@ -50,7 +50,9 @@ class OutputHead:
 
     def _of_chunk(self, hidden: Tensor, picked: Tensor, wanted: Tensor) -> Tensor:
         """The same of one chunk; all that is large is freed before the next one, or the allocator leaves holes."""
-        return torch.log_softmax(self._logits(hidden), dim=-1)[picked, wanted]
+        logits = self._logits(hidden)
+        chosen = torch.log_softmax(logits, dim=-1)[picked.to(logits.device), wanted.to(logits.device)]
+        return chosen.to(hidden.device)
 
     def _logits(self, hidden: Tensor) -> Tensor:
         logits: Tensor = self._projection(hidden)

@@ -7,23 +7,27 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
+from .model_facts import RotaryState, check_token_ids
 from .protocol import ScoringRequest
 
 
 class ReferenceScorer:
-    """Scores each request with a forward pass of its own."""
+    """Scores each request with a forward pass of its own, and forgets what the model keeps of those before."""
 
     kind = "reference"
     shares_prefixes = False
 
     def __init__(self, model: PreTrainedModel) -> None:
         self._model = model
+        self._rotary = RotaryState(model)
         self.notes: list[str] = []
 
     @torch.inference_mode()
     def score(self, requests: Sequence[ScoringRequest]) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
         """See `Scorer.score`."""
+        check_token_ids(self._model, requests)
         for index, request in enumerate(requests):
+            self._rotary.forget()
             ids = torch.tensor([request.token_ids], device=self._model.device)
             logits: torch.Tensor = self._model(input_ids=ids[:, :-1], use_cache=False).logits[0]
             scored = torch.tensor(request.scored, device=ids.device)

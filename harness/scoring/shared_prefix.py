@@ -1,43 +1,53 @@
-"""The fast scorer: every token that requests share is computed once, and nothing is padded."""
+"""The fast scorer: what requests share is computed once, in the fastest way that is exact for the model."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 from transformers import PreTrainedModel
 
-from .compatibility import obstacle
 from .cpu_linear import lay_out_weights
 from .memory import default_batch_tokens
-from .packing import TrieSlice
-from .padded_batches import PaddedBatchScorer
+from .model_facts import check_token_ids, rotary_switch
+from .padded_batches import OneLengthScorer
 from .protocol import ScoringRequest
-from .token_trie import build_trie
-from .tree_passes import TreePasses
+from .token_trie import model_input
+from .trial import WAYS, Trial, try_ways
+
+_NOTES = {
+    "state": "A shared prefix's state is computed once and copied for each continuation, because {reason}.",
+    "padded": "Shared prefixes are computed again for every response, because {reason}.",
+    "one length": "Every response is scored whole, in batches of one length, because {reason}.",
+    "alone": "Every response is scored whole and alone, because {reason}.",
+}
 
 
 class SharedPrefixScorer:
-    """Scores requests along their token trie, `batch_tokens` tokens a forward pass (halved on out-of-memory).
+    """Scores requests in the first way of `trial.WAYS` that gives the model's own numbers.
 
-    A model that can't be scored so (recurrent state, attention that transformers can't replace, an unknown output head)
-    is scored in plain padded batches, and `fallback` says why.
+    That is along their token tree, `batch_tokens` tokens a forward pass (halved on out-of-memory), unless a trial says
+    otherwise: `fallback` says why, and `trial` has the figures. Sequences so long that the model's rotary embedding
+    depends on their length are scored in batches of one length.
     """
 
     kind = "shared-prefix"
 
     def __init__(self, model: PreTrainedModel, batch_tokens: int | None = None) -> None:
         tokens = batch_tokens or default_batch_tokens(model)
-        self.fallback = obstacle(model)
-        """Why the model is scored in plain padded batches, as a clause; None if it is not."""
-        self.shares_prefixes = self.fallback is None
-        self._passes = PaddedBatchScorer(model, tokens) if self.fallback else TreePasses(model, tokens)
+        self.trial: Trial = try_ways(model)
+        """What was compared, and the decision."""
+        self.fallback = self.trial.reason
+        """Why the model is not scored along the tree, as a clause; None if it is."""
+        self._model = model
+        self._way = WAYS[self.trial.way](model, tokens)
+        self._switch = rotary_switch(model)
+        self._long = OneLengthScorer(model, tokens)
+        self.shares_prefixes = self._way.shares_prefixes
         self.notes: list[str] = []
         """Sentences that whoever reads the results must see."""
         if self.fallback:
-            self.notes.append(f"Shared prefixes are computed again for every response, because {self.fallback}.")
-        else:
+            self.notes.append(_NOTES[self.trial.way].format(reason=self.fallback))
+        if self.shares_prefixes:
             lay_out_weights(model)
 
     def score(self, requests: Sequence[ScoringRequest]) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
@@ -46,57 +56,24 @@ class SharedPrefixScorer:
         The same set of requests gives the same bits, in whatever order. Which requests come together, and the tokens of
         a pass, may change the last bits: a matrix product may round differently in another shape.
         """
-        tokens = self._passes.batch_tokens
-        if isinstance(self._passes, TreePasses):
-            yield from _score_tree(self._passes, requests)
-        else:
-            yield from self._passes.score(requests)
-        if self._passes.batch_tokens < tokens:
-            self.notes.append(
-                f"Memory ran out at {tokens} tokens a forward pass; it went on with {self._passes.batch_tokens}."
+        check_token_ids(self._model, requests)
+        tokens = self._way.batch_tokens
+        longest = self._switch or np.inf
+        long = [index for index, request in enumerate(requests) if len(model_input(request)) > longest]
+        others = set(long)
+        short = [index for index in range(len(requests)) if index not in others]
+        for way, members in ((self._way, short), (self._long, long)):
+            if members:
+                for indices, sums in way.score([requests[index] for index in members]):
+                    yield [members[index] for index in indices], sums
+        if long:
+            self._tell(
+                f"Responses of more than {self._switch} tokens with their prompt were scored whole, in batches of one "
+                "length, because the model's rotary embedding depends on the length of the whole sequence."
             )
+        if self._way.batch_tokens < tokens:
+            self._tell(f"Memory ran out at {tokens} tokens a forward pass; it went on with {self._way.batch_tokens}.")
 
-
-def _score_tree(
-    passes: TreePasses, requests: Sequence[ScoringRequest]
-) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
-    """Score requests along their trie; each is summed in the order of its tokens."""
-    trie = build_trie(requests)
-    sums = np.zeros(len(requests))
-    last_rows = np.full(len(requests), -1)
-    np.maximum.at(last_rows, trie.read_requests, trie.read_rows)
-    unscored = np.flatnonzero(last_rows < 0)
-    if len(unscored):
-        yield unscored.tolist(), sums[unscored]
-    for layout, log_probs in _one_ahead(passes.run(trie)):
-        np.add.at(sums, trie.read_requests[layout.reads], log_probs().double().numpy())
-        finished = np.flatnonzero((last_rows >= layout.start) & (last_rows < layout.stop))
-        if len(finished):
-            yield finished.tolist(), sums[finished]
-
-
-def _one_ahead(passes: Iterator[tuple[TrieSlice, Tensor]]) -> Iterator[tuple[TrieSlice, Callable[[], Tensor]]]:
-    """Start each pass before the results of the one before are waited for: keeps a GPU busy."""
-    waiting: tuple[TrieSlice, Callable[[], Tensor]] | None = None
-    for layout, log_probs in passes:
-        arrival = _to_host(log_probs)
-        if waiting is not None:
-            yield waiting
-        waiting = layout, arrival
-    if waiting is not None:
-        yield waiting
-
-
-def _to_host(values: Tensor) -> Callable[[], Tensor]:
-    """Start copying to the CPU; the function returned waits for the copy, but for no pass that was started since."""
-    if values.device.type != "cuda":
-        return values.cpu
-    host = values.to("cpu", non_blocking=True)
-    copied = torch.cuda.Event()
-    copied.record()
-
-    def wait() -> Tensor:
-        copied.synchronize()
-        return host
-
-    return wait
+    def _tell(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)

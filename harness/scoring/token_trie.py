@@ -59,7 +59,7 @@ def count_tokens(requests: Sequence[ScoringRequest]) -> tuple[int, int]:
     """Tokens that a model computes for the requests: (each shared prefix once, every request on its own)."""
     inputs = sorted(model_input(request) for request in requests)
     separate = sum(len(tokens) for tokens in inputs)
-    shared = sum(_common_prefix(one, other) for one, other in itertools.pairwise(inputs))
+    shared = sum(common_prefix(one, other) for one, other in itertools.pairwise(inputs))
     return separate - shared, separate
 
 
@@ -77,7 +77,7 @@ def build_trie(requests: Sequence[ScoringRequest]) -> TokenTrie:
     previous: tuple[int, ...] = ()
     for index in order:
         current = inputs[index]
-        depth = _common_prefix(previous, current)
+        depth = common_prefix(previous, current)
         branch = Branch(len(tokens), len(tokens) + len(current) - depth, _truncated(path, depth))
         if branch.start < branch.stop:
             branches.append(branch)
@@ -99,7 +99,7 @@ def _reads(request: ScoringRequest, index: int, path: Ranges) -> NDArray[np.int6
     return np.stack([rows[scored - 1], targets, np.full(len(scored), index, dtype=np.int64)])
 
 
-def _common_prefix(one: tuple[int, ...], other: tuple[int, ...]) -> int:
+def common_prefix(one: tuple[int, ...], other: tuple[int, ...]) -> int:
     """Length of the longest common prefix, by bisection on tuple slices (compared at C speed)."""
     low, high = 0, min(len(one), len(other))
     while low < high:

@@ -45,8 +45,11 @@ class TreePass:
     """Layer -> those of the path before the next slice; the pass fills it in."""
     layers: set[int] = field(default_factory=set[int])
     """The layers that attended along the tree."""
-    masks: dict[Visibility, list[Tensor | None]] = field(default_factory=dict[Visibility, list[Tensor | None]])
-    """Each segment's mask under each rule that the model has (Gemma: one for full and one for sliding layers)."""
+    masks: dict[tuple[Visibility, torch.device], list[Tensor | None]] = field(
+        default_factory=dict[tuple[Visibility, torch.device], list[Tensor | None]]
+    )
+    """Each segment's mask under each rule that the model has (Gemma: one for full and one for sliding layers), on each
+    device that it has layers on."""
 
 
 @contextmanager
@@ -82,8 +85,9 @@ def _attend(
     carry = tree_pass.layout.carry
     if carry:
         tree_pass.carry[layer] = (_gather(key, carry).clone(), _gather(value, carry).clone())
-    if attention_mask not in tree_pass.masks:
-        tree_pass.masks[attention_mask] = [
+    kind = (attention_mask, query.device)
+    if kind not in tree_pass.masks:
+        tree_pass.masks[kind] = [
             _segment_mask(attention_mask.rule, segment, tree_pass.attention, query)
             for segment in tree_pass.layout.segments
         ]
@@ -97,7 +101,7 @@ def _attend(
             mask,
             **options,
         )[0]
-        for segment, mask in zip(tree_pass.layout.segments, tree_pass.masks[attention_mask], strict=True)
+        for segment, mask in zip(tree_pass.layout.segments, tree_pass.masks[kind], strict=True)
     ]
     return torch.cat(outputs, dim=1), None
 

@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 
 from .cpu_linear import fast_linear
 from .memory import is_out_of_memory
-from .model_facts import text_config
+from .model_facts import decoder, text_config
 from .output_head import OutputHead
 from .packing import TrieSlice, cut_slice
 from .token_trie import TokenTrie
@@ -30,7 +30,7 @@ class TreePasses:
 
     def __init__(self, model: PreTrainedModel, batch_tokens: int) -> None:
         self._model = model
-        self._decoder: torch.nn.Module = getattr(model, "get_decoder")()  # noqa: B009
+        self._decoder = decoder(model)
         self._head = OutputHead(model)
         self._segment = _SEGMENT_TOKENS.get(model.device.type, 4096)
         self.batch_tokens = batch_tokens

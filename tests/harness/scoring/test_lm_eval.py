@@ -3,6 +3,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -72,6 +73,35 @@ def test_a_request_is_never_cut(folder: Path, server: str, backend: str, length:
     else:
         with pytest.raises(UserError, match="takes at most 128 tokens"):
             list(scorer.score([request]))
+
+
+@pytest.mark.parametrize(("longest", "positions", "takes"), [(100, 128, 100), (128, 128, 127), (100, None, 100)])
+def test_a_backend_that_generates_a_token_gets_no_request_that_it_would_cut(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, longest: int, positions: int | None, takes: int
+):
+    import lm_eval.api.registry
+    import lm_eval.models.huggingface
+
+    HFLM: Any = lm_eval.models.huggingface.HFLM
+
+    class CutsAsVllmDoes(HFLM):
+        def _loglikelihood_tokens(self, requests: Any, *args: Any, **kwargs: Any):
+            assert self.max_length <= 128  # vLLM takes no more than the model has positions
+            assert all(len(context + scored) <= self.max_length - 1 for _, context, scored in requests)
+            return super()._loglikelihood_tokens(requests, *args, **kwargs)
+
+    monkeypatch.setattr(lm_eval.api.registry, "get_model", lambda name: {"vllm": CutsAsVllmDoes}[name])
+    scorer = LmEvalScorer("vllm", str(folder), "float32", "cpu", longest, positions)
+    fits = ScoringRequest(tuple(range(3, 3 + takes)), (takes - 1,))
+    wanted = sums(ReferenceScorer(AutoModelForCausalLM.from_pretrained(folder).eval()), [fits])
+    assert np.abs(sums(scorer, [fits]) - wanted).max() < 1e-3
+    with pytest.raises(UserError, match=f"takes at most {takes} tokens; pass --max-length {takes}"):
+        list(scorer.score([ScoringRequest(tuple(range(3, 4 + takes)), (takes,))]))
+
+
+def test_weights_are_not_loaded_again_at_every_call(folder: Path):
+    with pytest.raises(UserError, match="data_parallel_size loads the weights again"):
+        LmEvalScorer("vllm,data_parallel_size=2", str(folder), "float32", "cpu", 128)
 
 
 def test_a_server_that_is_gone(folder: Path):

@@ -1,3 +1,4 @@
+import copy
 import platform
 import random
 from collections.abc import Callable
@@ -6,6 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from cdr_eval.errors import UserError
+from cdr_eval.harness.scoring.padded_batches import PaddedBatchScorer
 from cdr_eval.harness.scoring.protocol import Scorer, ScoringRequest
 from cdr_eval.harness.scoring.reference import ReferenceScorer
 from cdr_eval.harness.scoring.shared_prefix import SharedPrefixScorer
@@ -15,6 +18,7 @@ from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
 from tests.harness.scoring.scoring_requests import (
+    VOCABULARY,
     by_request,
     preference_requests,
     random_model,
@@ -68,11 +72,6 @@ FALLING_BACK: dict[str, tuple[str, dict[str, Any], str]] = {
     "mamba": ("mamba", {"state_size": 8}, "no attention"),
     "recurrent gemma": ("recurrent_gemma", {"lru_width": 32, "attention_window_size": 8}, "no attention"),
     "bloom": ("bloom", {"n_layer": 3, "n_head": 4}, "can't replace this architecture's attention"),
-    "rope by length": (
-        "llama",
-        {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}},
-        "depends on the length",
-    ),
 }
 
 
@@ -120,10 +119,30 @@ def test_an_architecture_that_cannot_share_is_scored_plainly_and_says_so(name: s
     assert np.abs(difference).max() < TOLERANCE
 
 
+@pytest.mark.parametrize("rope", ["dynamic", "longrope"])
+def test_sequences_whose_rotary_embedding_depends_on_their_length_are_scored_by_length(rope: str):
+    settings = {"dynamic": {"factor": 2.0}, "longrope": {"short_factor": [1.0] * 4, "long_factor": [4.0] * 4}}[rope]
+    parameters = {"rope_type": rope, "rope_theta": 10000.0, "original_max_position_embeddings": 40, **settings}
+    model = random_model("llama", max_position_embeddings=40, rope_parameters=parameters)
+    requests = preference_requests()
+    read = [len(request.token_ids) - 1 for request in requests]
+    assert min(read) <= 40 < max(read)
+    wanted = np.zeros(len(requests))
+    for index, request in enumerate(requests):
+        wanted[index] = sums(ReferenceScorer(copy.deepcopy(model)), [request])[0]
+    reference = ReferenceScorer(model)
+    scorer = SharedPrefixScorer(model, 64)
+    for order in (requests, requests[::-1]):
+        backwards = order is not requests
+        expected = wanted[::-1] if backwards else wanted
+        assert np.abs(sums(reference, order) - expected).max() < TOLERANCE
+        assert np.abs(sums(scorer, order) - expected).max() < TOLERANCE
+    assert [" more than 40 tokens " in note and "depends on the length" in note for note in scorer.notes] == [True]
+
+
 def test_at_most_a_twentieth_is_padding_where_nothing_is_shared():
-    model = random_model("mamba", state_size=8)
     requests = preference_requests(prompts=20)
-    scorer = SharedPrefixScorer(model, 256)
+    scorer = PaddedBatchScorer(random_model("mamba", state_size=8), 256)
     with tokens_embedded() as computed:
         sums(scorer, requests)
     needed = count_tokens(requests)[1]
@@ -284,10 +303,20 @@ def test_logits_are_never_all_in_memory():
     assert max(projected) <= 2**23
 
 
+@pytest.mark.parametrize("scorer_class", [SharedPrefixScorer, ReferenceScorer])
+def test_a_token_beyond_the_embedding_is_refused(llama: PreTrainedModel, scorer_class: Any):
+    with pytest.raises(UserError, match="token id 97, but the model's embedding has 97 rows"):
+        list(scorer_class(llama).score([ScoringRequest((1, 2, VOCABULARY, 3), (3,))]))
+
+
 def test_other_errors_are_not_taken_for_lack_of_memory(llama: PreTrainedModel):
     scorer = SharedPrefixScorer(llama, 64)
-    with pytest.raises(IndexError):
-        list(scorer.score([ScoringRequest((1, 2, 10**6, 3), (3,))]))
+    hook = first_layers(llama)[0].register_forward_pre_hook(lambda _module, args: args[99])
+    try:
+        with pytest.raises(IndexError):
+            list(scorer.score([ScoringRequest((1, 2, 3, 4), (3,))]))
+    finally:
+        hook.remove()
 
 
 def test_a_model_has_its_own_attention_again(llama: PreTrainedModel):
