@@ -18,6 +18,7 @@ from .options import FILE, debug_option, options_of, output_options, run_options
 _ELSEWHERE = {
     "models": ("models", "models"),
     "minilab": ("minilab", "minilab"),
+    "sample": ("sample", "sample"),
     "store": ("store", "store"),
     "tasks": ("catalog", "tasks"),
     "variants": ("catalog", "variants"),
