@@ -16,10 +16,12 @@ from .catalog import print_cost
 from .options import FILE, debug_option, options_of, output_options, run_options, split
 
 _ELSEWHERE = {
+    "annotator": ("tune", "annotator"),
     "models": ("models", "models"),
     "minilab": ("minilab", "minilab"),
     "sample": ("sample", "sample"),
     "store": ("store", "store"),
+    "tune": ("tune", "tune"),
     "tasks": ("catalog", "tasks"),
     "variants": ("catalog", "variants"),
 }
