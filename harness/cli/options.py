@@ -13,6 +13,7 @@ from ..options import Options
 
 Command = TypeVar("Command", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
+_OPTIONS = {f.name for f in fields(Options)} - {"quiet"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ def go_offline(_ctx: click.Context, _param: click.Parameter, offline: bool) -> N
         os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
 
 
-def _read_shard(_ctx: click.Context, _param: click.Parameter, shard: str | None) -> tuple[int, int] | None:
+def read_shard(_ctx: click.Context, _param: click.Parameter, shard: str | None) -> tuple[int, int] | None:
     """ "i/n" as (i, n)."""
     if shard is None:
         return None
@@ -50,7 +51,7 @@ def _read_shard(_ctx: click.Context, _param: click.Parameter, shard: str | None)
     return int(index), int(count)
 
 
-_RUN = (
+_LOADING = (
     click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps, or auto."),
     click.option(
         "--dtype",
@@ -60,6 +61,28 @@ _RUN = (
         help="auto: float32 on a CPU, half precision on an accelerator.",
     ),
     click.option(
+        "--max-length",
+        type=click.IntRange(min=8),
+        help="Tokens a model reads at most; default: the shortest context compared.",
+    ),
+    click.option("--chat-template", type=FILE, help="Jinja file used instead of the family's or tokenizer's template."),
+    click.option("--allow-pickle", is_flag=True, help="Load pickled weights, which can run code, where no others are."),
+    click.option("--trust-remote-code", is_flag=True, help="Run model code that a checkpoint ships."),
+)
+_OFFLINE = click.option(
+    "--offline",
+    is_flag=True,
+    expose_value=False,
+    is_eager=True,
+    callback=go_offline,
+    help="Never try the network: what is not in the local hub cache is an error.",
+)
+_REGISTRY = click.option(
+    "--registry", type=FILE, multiple=True, metavar="FILE", help="YAML merged over the registry; may be repeated."
+)
+_RUN = (
+    *_LOADING,
+    click.option(
         "--scorer",
         default="shared-prefix",
         show_default=True,
@@ -67,24 +90,9 @@ _RUN = (
         help="shared-prefix, reference, or lm-eval:<model>,<args>.",
     ),
     click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens of one forward pass; default: as fits."),
-    click.option(
-        "--max-length",
-        type=click.IntRange(min=8),
-        help="Tokens a model reads at most; default: the shortest context compared.",
-    ),
-    click.option("--chat-template", type=FILE, help="Jinja file used instead of the family's or tokenizer's template."),
     click.option("--allow-cross-family", is_flag=True, help="Compare checkpoints that share no family or tokenizer."),
-    click.option("--allow-pickle", is_flag=True, help="Load pickled weights, which can run code, where no others are."),
-    click.option("--trust-remote-code", is_flag=True, help="Run model code that a checkpoint ships."),
     click.option("--store", type=FILE, help="Folder of the score store; default: in the user's cache."),
-    click.option(
-        "--offline",
-        is_flag=True,
-        expose_value=False,
-        is_eager=True,
-        callback=go_offline,
-        help="Never try the network: what is not in the local hub cache is an error.",
-    ),
+    _OFFLINE,
 )
 _QUESTION = (
     click.option("--task", metavar="NAME|FILE", help="rewardbench, minilab, a preference file or a hub dataset."),
@@ -106,15 +114,13 @@ _QUESTION = (
         "--benchmark", metavar="NAME", help="Benchmark whose alignment gap comes first; default: the family's."
     ),
     click.option("--score-source", metavar="KEY", help="Benchmark scores from this source only."),
-    click.option(
-        "--registry", type=FILE, multiple=True, metavar="FILE", help="YAML merged over the registry; may be repeated."
-    ),
+    _REGISTRY,
 )
 _OUTPUT = (
     click.option("--out", type=FILE, help="Run directory to write."),
     click.option(
         "--shard",
-        callback=_read_shard,
+        callback=read_shard,
         metavar="I/N",
         help="Score only the I-th of N parts of the checkpoints into the store, and write no report.",
     ),
@@ -133,10 +139,10 @@ def run_options(command: Callable[..., object]) -> Callable[..., object]:
 
     @wraps(command)
     def with_run(*, task: str | None, registry: tuple[Path, ...], **values: Any) -> object:
-        names = {f.name for f in fields(Options)} & values.keys()
         quiet = bool(values.get("as_json")) or bool(getattr(values.get("output"), "quiet", False))
-        given = {name: values.pop(name) for name in names}
-        return command(run=Run(task, registry, Options(**given, quiet=quiet)), **values)
+        options = options_of(values, quiet=quiet)
+        others = {name: value for name, value in values.items() if name not in _OPTIONS}
+        return command(run=Run(task, registry, options), **others)
 
     return debug_option(_decorated(with_run, (*_QUESTION, *_RUN)))
 
@@ -159,6 +165,18 @@ def _decorated(
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def loading_options(command: Command) -> Command:
+    """Which registry a checkpoint comes from, and how it is loaded."""
+    for option in reversed((*_LOADING, _OFFLINE, _REGISTRY)):
+        command = option(command)
+    return debug_option(command)
+
+
+def options_of(settings: dict[str, Any], *, quiet: bool) -> Options:
+    """The `Options` among a command's settings; those that are not the run's are left out."""
+    return Options(**{name: settings[name] for name in _OPTIONS & settings.keys()}, quiet=quiet)
 
 
 def split(names: str | None) -> tuple[str, ...]:

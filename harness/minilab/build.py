@@ -17,12 +17,13 @@ from transformers.utils.logging import disable_progress_bar
 from ...errors import UserError
 from ...tasks.criteria import Criteria, load_criteria
 from ...tasks.minilab.world import CRITERIA
+from ..tuning.losses import require_training
 from .baselines import measure_baselines
 from .benchmark import Judgement, baseline_outcomes, benchmark_prompts, judge, load
 from .documents import Document, base_document, sft_document
 from .manifest import write_manifest, write_registry
 from .next_token import Stage, new_model, train_next_token
-from .objectives import require_trl, train_preference
+from .objectives import train_preference
 from .preferences import sample_pairs
 from .progress import ProgressBar
 from .recipe import SHIPPED, Objective, Recipe
@@ -117,7 +118,7 @@ def build(out: Path, seed: int = 0, recipe: Recipe = SHIPPED) -> dict[str, Judge
 
     Raises UserError where TRL is missing or `out` is not empty.
     """
-    require_trl()
+    require_training()
     if out.exists() and any(out.iterdir()):
         raise UserError(f"{out} is not empty: pass a new folder with --out.")
     out.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,8 @@
-"""Free generations of a checkpoint, greedy or sampled."""
+"""Free generations of a checkpoint, greedy or sampled.
+
+One global random stream for a whole list of prompts, which the shipped weights and scores came from; samples that do
+not depend on what else is drawn beside them are those of `harness/generation`.
+"""
 
 from collections.abc import Sequence
 from typing import Any

@@ -15,7 +15,7 @@ class Objective:
     start: str
     """The checkpoint that it is trained from, which is also its reference and samples its training pairs."""
     loss: str
-    """A name that `objectives.py` knows."""
+    """A name of `harness/tuning/losses.py`."""
     learning_rate: float
     beta: float
 

@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ...errors import UserError
 from ...tasks.conditioning import Conversation
+from ...tasks.preference import Turn
 from ..scoring.protocol import ScoringRequest
 from .time_limit import OutOfTime, cpu_limit
 
@@ -125,6 +126,17 @@ class ChatRenderer:
         rows = zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
         return [self._fit(self._request(text, ids, offsets), text) for text, ids, offsets in rows]
 
+    def starts_rendered(self, content: str) -> bool:
+        """Whether a turn begins with a special token, as the text of a rendered conversation does."""
+        return content.lstrip().startswith(tuple(_special_texts(self._tokenizer)))
+
+    def generation_prompt(self, turns: Sequence[Turn]) -> tuple[int, ...]:
+        """The tokens that a model continues with a response to the turns: their text, the assistant's head, one BOS."""
+        text = self._render(tuple((turn["role"], turn["content"]) for turn in turns), None)
+        ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
+        leading = next((i for i, token in enumerate(ids) if token != self._bos), len(ids))
+        return self._shared([*([] if self._bos is None else [self._bos]), *ids[leading:]])
+
     def _texts(self, conversations: Sequence[Conversation]) -> list[RenderedText]:
         """The rendered strings, within a limit of time: a template is a program that others wrote."""
         try:
@@ -194,11 +206,17 @@ class ChatRenderer:
             raise UserError("The chat template leaves the response out; pass another with --chat-template FILE.")
         return before, after
 
-    def _render(self, turns: tuple[tuple[str, str], ...], response: str) -> str:
-        messages = [{"role": role, "content": content} for role, content in (*turns, ("assistant", response))]
+    def _render(self, turns: tuple[tuple[str, str], ...], response: str | None) -> str:
+        """The turns with their response, or None for the assistant's head alone, which a model continues."""
+        whole = turns if response is None else (*turns, ("assistant", response))
+        messages = [{"role": role, "content": content} for role, content in whole]
         try:
             return self._tokenizer.apply_chat_template(
-                messages, chat_template=_DATE_MACRO + self.template, tokenize=False, date_string=_DATE
+                messages,
+                chat_template=_DATE_MACRO + self.template,
+                tokenize=False,
+                add_generation_prompt=response is None,
+                date_string=_DATE,
             )
         except Exception as error:  # a template is a program that others wrote and may raise anything
             raise UserError(

@@ -14,6 +14,9 @@ from .memory import is_out_of_memory
 
 logging.disable_progress_bar()  # the run's own bars show progress
 
+_SMALL = 5_000_000
+"""Parameters below which the operations of a forward pass are too short to share between CPU threads."""
+_THREADS = torch.get_num_threads()
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -84,6 +87,11 @@ def load_model(path: Path, options: LoadOptions) -> PreTrainedModel:
             ) from error
         broken = broken_file(path)
         raise UserError(broken or _sentence(f"The model in {path} cannot be loaded", error)) from error
+
+
+def fit_threads(model: PreTrainedModel) -> None:
+    """Let torch use one thread for a small model: waiting for a second takes longer than the work."""
+    torch.set_num_threads(1 if model.num_parameters() < _SMALL else _THREADS)
 
 
 def _sentence(problem: str, error: Exception) -> str:

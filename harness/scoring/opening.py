@@ -2,20 +2,15 @@
 
 from collections.abc import Callable
 
-import torch
 from transformers import PreTrainedModel
 
 from ...errors import UserError
 from ...model_registry.checkpoint_files import LocalCheckpoint
 from .lm_eval import LmEvalScorer, lm_eval_kind
-from .loading import LoadOptions, load_model
+from .loading import LoadOptions, fit_threads, load_model
 from .protocol import Scorer
 from .reference import ReferenceScorer
 from .shared_prefix import SharedPrefixScorer
-
-_SMALL = 5_000_000
-"""Parameters below which the operations of a forward pass are too short to share between CPU threads."""
-_THREADS = torch.get_num_threads()
 
 
 def scorer_opener(
@@ -54,7 +49,6 @@ def _check_each_checkpoint_is_asked(backend: str) -> None:
 
 
 def _load(local: LocalCheckpoint, load: LoadOptions) -> PreTrainedModel:
-    """Load the model, and let torch use one thread for a small one: waiting for a second takes longer than the work."""
     model = load_model(local.path, load)
-    torch.set_num_threads(1 if model.num_parameters() < _SMALL else _THREADS)
+    fit_threads(model)
     return model

@@ -32,6 +32,9 @@ SECTION_OF: Final[Mapping[str, str]] = {s.name: name for name, subsets in SECTIO
 TEST_SEED: Final = 20241104
 """Of the test items; no training run takes it into account."""
 
+TRAIN_SEED: Final = 20241105
+"""Of the series of training prompts that anyone may sample."""
+
 
 def is_good(prompt: Prompt, response: str) -> bool:
     """The judge: whether a response does what the prompt asked."""
@@ -43,6 +46,16 @@ def draw_prompt(split: Split, rng: random.Random, names: Collection[str] = SUBSE
     sections = [{s: n for s, n in subsets.items() if s.name in names} for subsets in SECTIONS.values()]
     subsets = rng.choice([subsets for subsets in sections if subsets])
     return rng.choices(list(subsets), weights=list(subsets.values()))[0].draw(split, rng)
+
+
+def training_prompts(count: int) -> list[Prompt]:
+    """The first `count` of a fixed series of distinct prompts of the training split."""
+    rng = random.Random(TRAIN_SEED)
+    prompts: dict[str, Prompt] = {}
+    while len(prompts) < count:
+        prompt = draw_prompt("train", rng)
+        prompts.setdefault(prompt.text, prompt)
+    return list(prompts.values())
 
 
 def distinct_prompts(subset: Subset, split: Split, count: int, rng: random.Random) -> list[Prompt]:

@@ -1,0 +1,135 @@
+"""Training a reward head and judging it on prompts that it has not seen: the steps in order, and the Python API."""
+
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from rich.progress import Progress
+
+from ..errors import UserError
+from .options import Options
+from .statistics.confidence import correctness, inverse_temperature
+from .statistics.confidence import share as share_with_interval
+from .tune import LOG, Tuned
+from .tuning.losses import require_training
+from .tuning.pairs import PreferenceRows, prompt_hash, read_preferences
+from .tuning.run_folder import begin, finished, versions
+from .tuning.settings import Training, processes
+
+if TYPE_CHECKING:
+    from .tuning.annotator import Annotator
+
+RECORD = "annotator.json"
+
+
+def train_annotator(
+    labelled: str,
+    *,
+    model: str,
+    out: Path,
+    share: float = 0.3,
+    training: Training | None = None,
+    registry: Sequence[Path] = (),
+    options: Options | None = None,
+) -> Tuned:
+    """Train a Bradley-Terry reward head on the pairs of a share of the prompts, and judge it on the others.
+
+    Prompts are split by their hash, so that the same prompt falls on the same side in every data set.
+
+    Raises UserError for everything that the caller can mend.
+    """
+    training, options = training or annotator_training(), options or Options()
+    if not 0 < share <= 1:
+        raise UserError("--share must be above 0 and at most 1: it is the share of prompts to train on.")
+    require_training(lora=training.lora is not None)
+    if processes() > 1:
+        raise UserError("A reward head is trained by one process: run the command without a launcher.")
+    training.batches(1)
+    rows = read_preferences(labelled)
+    if not rows.paired:
+        raise UserError(f"{labelled} holds single answers; a reward head is trained on pairs of chosen and rejected.")
+    settings = {"data": rows.content_hash, "model": model, "share": share, **asdict(training)}
+    done = finished(out, RECORD, settings)
+    if done is not None:
+        return Tuned(out, done)
+    return _train_annotator(labelled, rows, model, out, share, training, settings, registry, options)
+
+
+def annotator_training(**changed: Any) -> Training:
+    """The settings of CW-PO's annotator (arXiv 2603.04968, Table 7), but for what is changed."""
+    return Training(**{"epochs": 5.0, "learning_rate": 1e-5, "batch": 32, "warmup": 0.0, "max_length": 1024} | changed)
+
+
+def _train_annotator(
+    labelled: str,
+    rows: PreferenceRows,
+    model: str,
+    out: Path,
+    share: float,
+    training: Training,
+    settings: Mapping[str, Any],
+    registry: Sequence[Path],
+    options: Options,
+) -> Tuned:
+    from ..model_registry.registry import load_registry
+    from .tuning.annotator import Annotator, is_training_prompt, save_annotator, train_head
+    from .tuning.opening import open_start
+    from .tuning.output import write_log
+    from .tuning.training import Place, fitting_rows
+
+    started = time.monotonic()
+    group, tokenizer, local = open_start(model, load_registry(registry), options)
+    kept, long = fitting_rows(rows.rows, tokenizer, training.max_length, training.drop_long)
+    hashes = [prompt_hash(row["prompt"]) for row in kept]
+    seen = [row for row, name in zip(kept, hashes, strict=True) if is_training_prompt(name, share)]
+    held_out = [row for row, name in zip(kept, hashes, strict=True) if not is_training_prompt(name, share)]
+    if not seen:
+        raise UserError(f"No prompt of {labelled} falls into a share of {share}: raise --share.")
+    begin(out, settings)
+    with Progress(disable=options.quiet) as progress:
+        place = Place(out / "checkpoints", options.device, progress, f"reward head on {local.name}")
+        network, log = train_head(training, local.path, tokenizer, seen, place)
+    annotator = Annotator(
+        {
+            "format": 1,
+            "kind": "annotator",
+            "settings": dict(settings),
+            "base": {"name": local.name, "model": local.checkpoint.model, "weights": local.weights},
+            "template_source": group.template_source,
+            "data": {"source": labelled, "content_hash": rows.content_hash, "rows": len(rows.rows), "too_long": long},
+            "training_pairs": len(seen),
+            "training_prompts": sorted(name for name in set(hashes) if is_training_prompt(name, share)),
+            "versions": versions(training),
+            "seconds": round(time.monotonic() - started, 1),
+        },
+        network,
+        tokenizer,
+    )
+    annotator.record["held_out"] = _held_out(annotator, held_out)
+    save_annotator(annotator, out)
+    write_log(out / LOG, log)
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    return Tuned(out, annotator.record)
+
+
+def _held_out(annotator: "Annotator", rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Accuracy and temperature on the pairs of prompts that were not trained on."""
+    if not rows:
+        return {"pairs": 0}
+    chosen, rejected = (
+        annotator.scores([(row["prompt"], row[side][0]["content"]) for row in rows]) for side in ("chosen", "rejected")
+    )
+    margins = chosen - rejected
+    problems = np.unique([prompt_hash(row["prompt"]) for row in rows], return_inverse=True)[1]
+    accuracy, inverse = share_with_interval(correctness(margins), problems), inverse_temperature(margins)
+    return {
+        "pairs": len(rows),
+        "accuracy": accuracy.value,
+        "ci_low": accuracy.low,
+        "ci_high": accuracy.high,
+        "temperature": None if inverse == 0 else 1 / inverse,
+    }

@@ -1,0 +1,143 @@
+"""Sampling responses to prompts from a checkpoint: the steps in order, and the Python API."""
+
+import hashlib
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..tasks.minilab.world import training_prompts
+from ..tasks.preference import Turn
+from ..tasks.rows import read_rows
+from .generation.prompts import SamplingPrompt, prompts_hash, read_prompts
+from .generation.response_files import SUFFIXES, ResponseParts
+from .generation.settings import Sampling
+from .options import Options
+
+MINILAB_PROMPTS = "minilab:train"
+MINILAB_LIMIT = 500
+_MINILAB_MOST = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class SampleResult:
+    """What a sampling run left behind."""
+
+    out: Path
+    record: dict[str, Any]
+    """The sampling record, as it stands in OUT's .run.json; what this process did where others are still sampling."""
+    complete: bool
+    """Whether `out` is written: of several shards the last one writes it."""
+
+
+def sample_responses(
+    prompts: str,
+    *,
+    model: str,
+    out: Path,
+    sampling: Sampling | None = None,
+    shard: tuple[int, int] = (1, 1),
+    limit: int | None = None,
+    registry: Sequence[Path] = (),
+    options: Options | None = None,
+) -> SampleResult:
+    """Sample responses to every prompt, and write one row a prompt to `out` (.jsonl or .parquet).
+
+    A row holds id, prompt (turns), responses [{text, finish_reason, tokens}], subset and problem. Each response is a
+    function of seed, prompt id and index. Prompts are read in blocks that depend on the whole list alone, so that
+    interruptions and shards give the same bytes; another `batch` or another order of prompts changes logits by
+    rounding, and in float32 next to no text. Killed and called again, it goes on where it was.
+
+    Args:
+        prompts: a file or hub dataset (`read_prompts`), or "minilab:train" for prompts of the minilab's world.
+        shard: (i, n): only the i-th of n parts of the blocks.
+
+    Raises UserError for everything that the caller can mend.
+    """
+    sampling, options = sampling or Sampling(), options or Options()
+    if out.suffix not in SUFFIXES:
+        raise UserError(f"{out} must end in {' or '.join(SUFFIXES)}: pass another --out.")
+    asked, notes = _read(prompts, limit)
+    # All that a user can mend in the prompts is said before torch is imported.
+    from ..model_registry.checkpoint_files import find_checkpoint
+    from ..model_registry.registry import load_registry
+    from .generation.blocks import BlockSampling, blocks_of, encode
+    from .rendering.groups import common_family, open_group
+    from .scoring.loading import load_options
+
+    load = load_options(options.device, options.dtype, options.trust_remote_code, options.allow_pickle)
+    known = load_registry(registry)
+    checkpoint = find_checkpoint(model, known)
+    group = open_group([checkpoint], [], common_family([checkpoint], known), known, options, load)
+    member = group.members[0]
+    encoded, too_long = encode(asked, member.renderer, sampling.max_new_tokens)
+    settings = {
+        "prompts": prompts_hash(asked),
+        "model": member.local.weights,
+        "template": hashlib.sha256(member.renderer.template.encode()).hexdigest(),
+        "max_length": member.renderer.max_length,
+        "device": load.device.partition(":")[0],
+        "dtype": load.dtype,
+        **asdict(sampling),
+    }
+    record_path = out.with_suffix(".run.json")
+    if out.exists():
+        return SampleResult(out, _finished_record(out, record_path, settings), complete=True)
+    started = time.monotonic()
+    parts = ResponseParts(out, settings)
+    blocks = blocks_of(encoded, max(1, sampling.batch // sampling.n))
+    work = BlockSampling(asked, encoded, member.local, member.renderer, load, sampling)
+    sampled = work.run(parts, blocks, shard, options.quiet)
+    missing = set(encoded) - set(parts.places())
+    record: dict[str, Any] = {
+        "kind": "sample",
+        "model": {"name": checkpoint.name, "model": checkpoint.model, "revision": checkpoint.revision},
+        "template_source": group.template_source,
+        "prompts": {"source": prompts, "asked": len(asked), "too_long": too_long},
+        "settings": settings,
+        "notes": [*notes, *group.notes],
+        "versions": {name: version(name) for name in ("torch", "transformers")},
+        "sampled_now": sampled,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    if missing:
+        return SampleResult(out, record, complete=False)
+    parts.merge(sorted(encoded))
+    record["finish_reasons"] = dict(_finish_reasons(out))
+    record_path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return SampleResult(out, record, complete=True)
+
+
+def _read(prompts: str, limit: int | None) -> tuple[tuple[SamplingPrompt, ...], list[str]]:
+    if prompts != MINILAB_PROMPTS:
+        return read_prompts(prompts, limit)
+    count = limit or MINILAB_LIMIT
+    if count > _MINILAB_MOST:
+        raise UserError(f"{MINILAB_PROMPTS} gives at most {_MINILAB_MOST:,} distinct prompts: lower --limit.")
+    drawn = enumerate(training_prompts(count))
+    return tuple(
+        SamplingPrompt(f"train-{number}", (Turn(role="user", content=prompt.text),), prompt.subset)
+        for number, prompt in drawn
+    ), []
+
+
+def _finished_record(out: Path, record: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The record of a file that is complete; UserError where it came from other settings."""
+    try:
+        known: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        known = {}
+    if known.get("settings") != settings:
+        raise UserError(f"{out} holds something else already: pass another --out, or remove it.")
+    return known
+
+
+def _finish_reasons(out: Path) -> Counter[str]:
+    """How often each finish reason occurs in a finished file."""
+    rows = read_rows(str(out), ("responses",))
+    return Counter(response["finish_reason"] for row in rows for response in row.columns["responses"])

@@ -1,0 +1,128 @@
+"""A Bradley-Terry reward head on a language model: training it with TRL, and scoring conversations with it.
+
+The loss is −log σ(r(x, chosen) − r(x, rejected)); a score is the head's output at the last token of the conversation,
+rendered with the base's chat template as in training.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedTokenizerBase,
+    PrinterCallback,
+    set_seed,
+)
+
+from ...errors import UserError
+from ...tasks.preference import Turn
+from ..scoring.loading import fit_threads
+from .callbacks import ProgressBar, StopAtNonFinite
+from .settings import Training
+from .trainers import dataset_of
+from .training import Place, common_arguments, lora_config, run_trainer
+
+RECORD = "annotator.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Annotator:
+    """A trained reward head."""
+
+    record: dict[str, Any]
+    """annotator.json: base, data, hashes of the prompts it was trained on, and how well it does on the others."""
+    model: Any
+    tokenizer: Any
+
+    def scores(
+        self, conversations: Sequence[tuple[Sequence[Turn], str]], batch_tokens: int = 16_384
+    ) -> NDArray[np.float64]:
+        """The reward of each (prompt, response), NaN where the conversation is longer than the model reads."""
+        texts = [
+            self.tokenizer.apply_chat_template([*prompt, {"role": "assistant", "content": response}], tokenize=False)
+            for prompt, response in conversations
+        ]
+        ids: list[list[int]] = (
+            self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] if texts else []
+        )
+        limit: int = getattr(self.model.config, "max_position_embeddings", None) or max(map(len, ids), default=0)
+        order = sorted((place for place, row in enumerate(ids) if len(row) <= limit), key=lambda place: len(ids[place]))
+        scores = np.full(len(ids), np.nan)
+        while order:
+            longest = len(ids[order[-1]])
+            batch = [order.pop() for _ in range(min(len(order), max(1, batch_tokens // longest)))]
+            scores[batch] = self._read([ids[place] for place in batch])
+        return scores
+
+    @torch.inference_mode()
+    def _read(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
+        width = max(map(len, rows))
+        padding: int = self.model.config.get_text_config().pad_token_id
+        ids = torch.tensor([[*row, *[padding] * (width - len(row))] for row in rows], device=self.model.device)
+        mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self.model.device)
+        return self.model(input_ids=ids, attention_mask=mask).logits[:, 0].double().cpu().numpy()
+
+
+def load_annotator(folder: Path, device: str = "cpu") -> Annotator:
+    """The annotator in a folder that `annotator train` wrote. Raises UserError."""
+    try:
+        record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder} holds no {RECORD}: pass a folder that `cdr-eval annotator train` wrote.") from error
+    auto_model: Any = AutoModelForSequenceClassification
+    auto_tokenizer: Any = AutoTokenizer
+    model = auto_model.from_pretrained(folder, dtype=torch.float32).to(device).eval()
+    fit_threads(model)
+    return Annotator(record, model, auto_tokenizer.from_pretrained(folder))
+
+
+def train_head(
+    training: Training, start: Path, tokenizer: PreTrainedTokenizerBase, rows: Sequence[dict[str, Any]], place: Place
+) -> tuple[Any, list[dict[str, Any]]]:
+    """Train a reward head with TRL's RewardTrainer; returns the model (adapters merged) and the log."""
+    trl: Any = import_module("trl")
+    hf: Any = tokenizer
+    if hf.pad_token_id is None:
+        hf.pad_token = hf.eos_token
+    auto: Any = AutoModelForSequenceClassification
+    set_seed(training.seed)  # the head's first weights
+    model = auto.from_pretrained(start, num_labels=1, dtype=torch.float32)
+    model.config.get_text_config().pad_token_id = hf.pad_token_id
+    arguments = common_arguments(training, len(rows), place)
+    adapters: dict[str, Any] = {}
+    if training.lora is not None:
+        adapters["peft_config"] = lora_config(training.lora, "SEQ_CLS", modules_to_save=["score"])
+    trainer: Any = trl.RewardTrainer(
+        model=model,
+        args=trl.RewardConfig(**arguments, max_length=training.max_length),
+        train_dataset=dataset_of([{key: row[key] for key in ("prompt", "chosen", "rejected")} for row in rows]),
+        processing_class=tokenizer,
+        callbacks=[ProgressBar(place.progress, place.name), StopAtNonFinite()],
+        **adapters,
+    )
+    trainer.remove_callback(PrinterCallback)
+    run_trainer(trainer, place.checkpoints)
+    trained = trainer.accelerator.unwrap_model(trainer.model)
+    if training.lora is not None:
+        trained = trained.merge_and_unload()
+    return trained.eval(), list(trainer.state.log_history)
+
+
+def save_annotator(annotator: Annotator, folder: Path) -> None:
+    """Write model, tokenizer and, last, annotator.json."""
+    annotator.model.save_pretrained(folder)
+    annotator.tokenizer.save_pretrained(folder)
+    (folder / RECORD).write_text(json.dumps(annotator.record, indent=1) + "\n", encoding="utf-8")
+
+
+def is_training_prompt(prompt: str, share: float) -> bool:
+    """Whether a prompt's hash falls into the share of prompts that an annotator is trained on."""
+    return int(prompt[:8], 16) < share * 2**32

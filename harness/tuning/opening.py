@@ -1,0 +1,46 @@
+"""Finding the checkpoint that training starts from, with a template that ends its answers."""
+
+from typing import Any
+
+import torch
+from transformers import AutoConfig
+
+from ...errors import UserError
+from ...model_registry.checkpoint_files import LocalCheckpoint, find_checkpoint
+from ...model_registry.registry import Registry
+from ...tasks.conditioning import Conversation
+from ...tasks.preference import Turn
+from ..options import Options
+from ..rendering.groups import Group, common_family, open_group
+from ..scoring.loading import LoadOptions, load_tokenizer
+from .settings import processes
+
+_PROBE = Conversation((Turn(role="user", content="What is 2 + 2?"),), "4")
+
+
+def open_start(model: str, known: Registry, options: Options) -> tuple[Group, Any, LocalCheckpoint]:
+    """Group, tokenizer with the template that training uses, and files of a checkpoint. Raises UserError."""
+    if options.device not in {"auto", "cpu"}:
+        raise UserError("Training runs on --device auto or cpu; choose GPUs with CUDA_VISIBLE_DEVICES.")
+    if options.device == "auto" and torch.cuda.device_count() > 1 and processes() == 1:
+        raise UserError(
+            "There are several GPUs: pass --launch multi_gpu (or zero3), or set CUDA_VISIBLE_DEVICES to one."
+        )
+    load = LoadOptions("cpu", "float32", options.trust_remote_code, options.allow_pickle)
+    checkpoint = find_checkpoint(model, known)
+    group = open_group([checkpoint], [], common_family([checkpoint], known), known, options, load)
+    member = group.members[0]
+    if member.renderer.text(_PROBE).end_of_turn is None:
+        raise UserError(
+            f"The chat template of {checkpoint.name} ends no answer with a special token, so that the tuned model "
+            "would never stop; pass another with --chat-template FILE."
+        )
+    tokenizer: Any = load_tokenizer(member.local.path, load)
+    tokenizer.chat_template = member.renderer.template
+    return group, tokenizer, member.local
+
+
+def saved_dtype(local: LocalCheckpoint) -> torch.dtype:
+    """The type of numbers that the start is saved in."""
+    auto: Any = AutoConfig
+    return auto.from_pretrained(local.path).dtype or torch.float32

@@ -1,0 +1,156 @@
+"""One training run on TRL: model and rows in, trained model out; continued from its newest checkpoint."""
+
+import json
+import math
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.progress import Progress
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from ...errors import UserError
+from .callbacks import ProgressBar, StopAtNonFinite
+from .losses import LOSSES
+from .settings import Lora, Training, processes
+from .trainers import preference_trainer
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run trains and where it keeps its checkpoints."""
+
+    checkpoints: Path
+    device: str
+    """"cpu", or "auto" for what the launcher gives."""
+    progress: Progress
+    name: str
+
+
+def train(
+    training: Training,
+    model: PreTrainedModel,
+    reference: PreTrainedModel | None,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[dict[str, Any]],
+    place: Place,
+) -> Any:
+    """Train on the rows, from the newest checkpoint if there is one; returns the trainer.
+
+    `reference` is None for reference-free losses and for adapters. Raises UserError where numbers stop to be finite.
+    """
+    loss = LOSSES[training.loss]
+    beta = training.effective_beta
+    if not loss.weighted:
+        rows = [{key: value for key, value in row.items() if key != "weight"} for row in rows]
+    arguments = common_arguments(training, len(rows), place) | {"beta": beta, "max_length": training.max_length}
+    if training.loss == "rdpo":
+        arguments["label_smoothing"] = training.label_noise
+    trainer = preference_trainer(
+        loss,
+        arguments,
+        model,
+        tokenizer,
+        rows,
+        reference=reference,
+        gamma=training.gamma_ratio * beta if training.loss == "simpo" else None,
+        peft_config=None if training.lora is None else lora_config(training.lora, "CAUSAL_LM"),
+        callbacks=[ProgressBar(place.progress, place.name), StopAtNonFinite()],
+    )
+    run_trainer(trainer, place.checkpoints)
+    return trainer
+
+
+def run_trainer(trainer: Any, checkpoints: Path) -> None:
+    """Train to the end, from the newest checkpoint if there is one."""
+    with warnings.catch_warnings():
+        # TRL's settings carry names that transformers is about to drop.
+        warnings.simplefilter("ignore", FutureWarning)
+        trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints))
+
+
+def common_arguments(training: Training, rows: int, place: Place) -> dict[str, Any]:
+    """The training arguments that every TRL trainer takes."""
+    micro, accumulation = training.batches(processes())
+    steps = max(1, math.ceil(rows / training.batch * training.epochs))
+    on_cpu = place.device == "cpu" or not torch.cuda.is_available()
+    return {
+        "output_dir": str(place.checkpoints),
+        "num_train_epochs": training.epochs,
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": accumulation,
+        "learning_rate": training.learning_rate,
+        "lr_scheduler_type": "cosine",
+        "warmup_steps": training.warmup,
+        "weight_decay": training.weight_decay,
+        "optim": training.optimizer,
+        "seed": training.seed,
+        "use_cpu": place.device == "cpu",
+        "ddp_backend": "gloo" if on_cpu and processes() > 1 else None,
+        "bf16": not on_cpu and torch.cuda.is_bf16_supported(),
+        "gradient_checkpointing": not on_cpu,
+        "dataloader_pin_memory": not on_cpu,
+        "save_steps": training.save_every or max(1, steps // 10),
+        "save_total_limit": 2,
+        "logging_steps": max(1, steps // 100),
+        "logging_nan_inf_filter": False,
+        "report_to": "none",
+        "disable_tqdm": True,
+    }
+
+
+def lora_config(lora: Lora, task_type: str, **more: Any) -> Any:
+    """peft's configuration of the adapters."""
+    peft: Any = import_module("peft")
+    return peft.LoraConfig(
+        r=lora.r,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules="all-linear",
+        task_type=task_type,
+        **more,
+    )
+
+
+def newest_checkpoint(folder: Path) -> str | None:
+    """The newest whole checkpoint: its state is written last, so that what a killed run left half is passed over."""
+
+    def whole(checkpoint: Path) -> bool:
+        try:
+            state = json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return False
+        return f"checkpoint-{state.get('global_step')}" == checkpoint.name
+
+    found = [checkpoint for checkpoint in folder.glob("checkpoint-*") if whole(checkpoint)]
+    return str(max(found, key=lambda path: int(path.name.rpartition("-")[2]))) if found else None
+
+
+def token_lengths(tokenizer: PreTrainedTokenizerBase, rows: Sequence[dict[str, Any]]) -> list[int]:
+    """Tokens of each row's longest conversation under the tokenizer's template."""
+    hf: Any = tokenizer
+    lengths: list[int] = []
+    for row in rows:
+        answers = [row["completion"]] if "completion" in row else [row["chosen"], row["rejected"]]
+        texts = [hf.apply_chat_template(row["prompt"] + answer, tokenize=False) for answer in answers]
+        lengths.append(max(map(len, hf(texts, add_special_tokens=False, verbose=False)["input_ids"])))
+    return lengths
+
+
+def fitting_rows(
+    rows: Sequence[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, max_length: int, drop_long: bool
+) -> tuple[list[dict[str, Any]], int]:
+    """The rows within the limit, and how many are not; UserError where there are such and none may be dropped."""
+    lengths = token_lengths(tokenizer, rows)
+    kept = [row for row, length in zip(rows, lengths, strict=True) if length <= max_length]
+    long = len(rows) - len(kept)
+    if long and not (drop_long and kept):
+        raise UserError(
+            f"{long:,} of {len(rows):,} rows are longer than {max_length:,} tokens (the longest has {max(lengths):,}): "
+            "raise --max-length, or pass --drop-long to leave them out."
+        )
+    return kept, long

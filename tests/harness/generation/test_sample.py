@@ -1,0 +1,139 @@
+"""`cdr-eval sample` as real processes: shards, kills, refusals, and what the file holds."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from cdr_eval.errors import UserError
+from cdr_eval.harness.cli.main import cli
+from click.testing import CliRunner, Result
+
+WORLD = ("minilab:train", "--model", "minilab-sft", "-n", 6, "--limit", 40, "--batch", 24)
+
+
+def command(*arguments) -> list[str]:
+    return [sys.executable, "-m", "cdr_eval.harness", "sample", *map(str, arguments)]
+
+
+def sample(*arguments) -> Result:
+    return CliRunner().invoke(cli, ["sample", *map(str, arguments)])
+
+
+def refused(*arguments) -> str:
+    error = sample(*arguments).exception
+    assert isinstance(error, UserError)
+    assert "\n" not in str(error)
+    return str(error)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    """A file that one process wrote without a stop."""
+    out = tmp_path_factory.mktemp("whole") / "responses.jsonl"
+    assert sample(*WORLD, "--out", out, "--quiet").exit_code == 0
+    return out
+
+
+def test_rows_hold_prompt_responses_and_why_they_ended(whole):
+    rows = [json.loads(line) for line in whole.read_text().splitlines()]
+    assert [row["id"] for row in rows] == [f"train-{number}" for number in range(40)]
+    assert all(len(row["responses"]) == 6 and row["prompt"][-1]["role"] == "user" for row in rows)
+    responses = [response for row in rows for response in row["responses"]]
+    assert {"text", "finish_reason", "tokens"} == set(responses[0])
+    record = json.loads(whole.with_suffix(".run.json").read_text())
+    assert sum(record["finish_reasons"].values()) == len(responses) == 240
+    assert not whole.with_name("responses.jsonl.parts").exists()
+
+
+def test_shards_in_any_order_write_the_same_file(whole, tmp_path):
+    out = tmp_path / "responses.jsonl"
+    for shard in ("3/3", "1/3", "2/3"):
+        assert not out.exists()
+        assert sample(*WORLD, "--out", out, "--shard", shard, "--quiet").exit_code == 0
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_killed_and_continued_writes_the_same_file(whole, tmp_path):
+    out = tmp_path / "responses.jsonl"
+    part = tmp_path / "responses.jsonl.parts" / "1-of-1.jsonl"
+    process = subprocess.Popen(command(*WORLD, "--out", out, "--quiet"))
+    while process.poll() is None and (not part.exists() or part.read_bytes().count(b"\n") < 8):
+        time.sleep(0.002)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    kept = part.read_bytes()
+    part.write_bytes(kept[:-7])  # as if the kill had come within the last line
+    assert sample(*WORLD, "--out", out, "--quiet").exit_code == 0
+    assert out.read_bytes() == whole.read_bytes()
+
+
+def test_a_finished_file_is_neither_sampled_again_nor_overwritten(whole):
+    before = whole.stat().st_mtime_ns
+    again = sample(*WORLD, "--out", whole, "--json")
+    assert json.loads(again.output)["complete"]
+    assert "something else" in refused(*WORLD, "--out", whole, "--seed", 1)
+    assert whole.stat().st_mtime_ns == before
+
+
+def test_parts_of_other_settings_are_refused_by_name(tmp_path):
+    out = tmp_path / "responses.jsonl"
+    assert sample(*WORLD, "--out", out, "--shard", "1/2", "--quiet").exit_code == 0
+    said = refused(*WORLD, "--out", out, "--temperature", 0.5, "--top-p", 0.9)
+    assert "temperature, top_p" in said
+
+
+def test_parquet_holds_the_rows_of_jsonl(whole, tmp_path):
+    out = tmp_path / "responses.parquet"
+    assert sample(*WORLD, "--out", out, "--quiet").exit_code == 0
+    assert pq.read_table(out).to_pylist() == [json.loads(line) for line in whole.read_text().splitlines()]
+
+
+ROWS = {
+    "no column": '{"question": "why?"}',
+    "stands twice": '{"id": "a", "prompt": "x"}\n{"id": "a", "prompt": "y"}',
+    "must end with a turn of the user": '{"prompt": [{"role": "assistant", "content": "x"}]}',
+    "roles system, user and assistant": '{"prompt": [{"role": "tool", "content": "x"}]}',
+    "rendered already": '{"prompt": "<bos><user>what is 2 plus 2?<end><assistant>"}',
+}
+
+
+@pytest.mark.parametrize("sentence", ROWS)
+def test_prompts_that_cannot_be_used_are_refused_in_one_sentence(tmp_path, sentence):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(ROWS[sentence] + "\n")
+    assert sentence in refused(path, "--model", "minilab-sft", "--out", tmp_path / "o.jsonl")
+
+
+def test_settings_that_cannot_be_used_are_refused_in_one_sentence(tmp_path):
+    for wrong, sentence in {
+        ("--temperature", -1): "temperature",
+        ("--top-p", 0): "--top-p",
+        ("--out", tmp_path / "o.csv"): ".parquet",
+    }.items():
+        assert sentence in refused(*WORLD, "--out", tmp_path / "o.jsonl", *wrong)
+
+
+def test_messages_lose_the_answer_at_their_end_and_it_is_said(tmp_path):
+    path, out = tmp_path / "prompts.jsonl", tmp_path / "o.jsonl"
+    turns = [{"role": "user", "content": "what is 2 plus 2?"}, {"role": "assistant", "content": "2 plus 2 is 4."}]
+    path.write_text(json.dumps({"id": 4, "subset": "sums", "messages": turns}))
+    ended = sample(path, "--model", "minilab-sft", "-n", 2, "--out", out)
+    assert "left out in 1 rows" in ended.output
+    row = json.loads(out.read_text())
+    assert (row["id"], row["subset"], row["prompt"]) == ("sums-4", "sums", turns[:1])
+
+
+def test_bad_prompts_are_refused_before_torch_is_imported(tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text(ROWS["no column"])
+    check = "import sys, cdr_eval.harness.cli.main as m\ntry: m.main()\nfinally: assert 'torch' not in sys.modules"
+    arguments = [sys.executable, "-c", check, "sample", str(path), "--model", "minilab-sft"]
+    ended = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert (ended.returncode, len(ended.stderr.strip().splitlines())) == (2, 1), ended.stderr

@@ -1,0 +1,137 @@
+"""`cdr-eval tune` from file to registry: what it writes, how it goes on after a kill, and in several processes."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+import torch
+from cdr_eval.errors import UserError
+from cdr_eval.harness.options import Options
+from cdr_eval.harness.tune import tune
+from cdr_eval.harness.tuning.losses import LOSSES
+from cdr_eval.harness.tuning.settings import Lora, Training
+from cdr_eval.model_registry.registry import load_registry
+from safetensors.torch import load_file
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from tests.harness.tuning.preference_file import command, one_thread, weights, write_pairs
+
+CPU = Options(device="cpu")
+QUICK = {"batch": 8, "max_length": 128, "learning_rate": 1e-3}
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    return write_pairs(tmp_path_factory.mktemp("pairs") / "pairs.jsonl")
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_every_loss_trains_and_its_model_is_a_checkpoint_of_the_registry(llamas, pairs, tmp_path, loss):
+    out = tmp_path / f"tuned-{loss}"
+    tuned = tune(str(pairs), model=str(llamas / "sft"), out=out, training=Training(loss=loss, **QUICK), options=CPU)
+    registry = load_registry((out / "registry.yaml",))
+    checkpoint = registry.find(out.name)
+    assert (checkpoint.objective, checkpoint.trained_from, checkpoint.stage) == (loss, "sft", "preference")
+    assert [member.name for member in registry.members("sft-tuned")] == ["sft", out.name]
+    before = AutoModelForCausalLM.from_pretrained(llamas / "sft")
+    after = AutoModelForCausalLM.from_pretrained(checkpoint.model)
+    assert any(not torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
+    assert AutoTokenizer.from_pretrained(checkpoint.model).chat_template
+    with (out / "training_log.csv").open() as stream:
+        log = list(csv.DictReader(stream))
+    assert [int(row["step"]) for row in log] == list(range(1, tuned.record["steps"] + 1))
+    assert json.loads((out / "run.json").read_text()) == tuned.record
+    assert not (out / "checkpoints").exists()
+
+
+def test_adapters_are_written_beside_the_merged_model(llamas, pairs, tmp_path):
+    peft = pytest.importorskip("peft")
+    out = tmp_path / "lora"
+    training = Training(loss="dpo", lora=Lora(4, 8, 0.0), **QUICK)
+    tune(str(pairs), model=str(llamas / "sft"), out=out, training=training, weights="weight", options=CPU)
+    base = AutoModelForCausalLM.from_pretrained(llamas / "sft", dtype=torch.float32)
+    ids = torch.arange(20)[None]
+    before = base(input_ids=ids).logits
+    adapted = peft.PeftModel.from_pretrained(base, out / "adapter")(input_ids=ids).logits
+    merged = AutoModelForCausalLM.from_pretrained(out / "model", dtype=torch.float32)(input_ids=ids).logits
+    assert torch.allclose(adapted, merged, atol=1e-4)
+    assert not torch.allclose(before, merged, atol=1e-3)
+
+
+def test_killed_and_continued_ends_at_the_same_weights(llamas, tmp_path):
+    data = write_pairs(tmp_path / "pairs.jsonl", 64)
+    wanted = ("--loss", "dpo", "--batch", 4, "--epochs", 4, "--max-length", 128, "--lr", 1e-3, "--weights", "weight")
+    arguments = ("tune", data, "--model", llamas / "sft", *wanted, "--save-every", 8, "--quiet")
+    whole, cut = tmp_path / "a" / "tuned", tmp_path / "b" / "tuned"
+    subprocess.run(command(*arguments, "--out", whole), check=True, env=one_thread())
+    process = subprocess.Popen(command(*arguments, "--out", cut), env=one_thread())
+    while process.poll() is None and not (cut / "checkpoints" / "checkpoint-24" / "trainer_state.json").exists():
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (cut / "run.json").exists()
+    half = cut / "checkpoints" / "checkpoint-999"  # as if the kill had come while a checkpoint was written
+    half.mkdir()
+    (half / "model.safetensors").write_bytes(b"half")
+    subprocess.run(command(*arguments, "--out", cut), check=True, env=one_thread())
+    first, second = weights(whole), weights(cut)
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    logs = [(folder / "training_log.csv").read_text() for folder in (whole, cut)]
+    assert logs[0] == logs[1]
+
+
+@pytest.mark.parametrize("extra", [(), ("--lora", "r=4,alpha=8,dropout=0")], ids=["whole", "lora"])
+def test_two_processes_and_accumulation_take_the_step_of_one_process(llamas, pairs, tmp_path, extra):
+    """One step of plain gradient descent: equal weights are equal gradients."""
+    wanted = ("--loss", "dpo", "--batch", 16, "--max-length", 128, "--lr", 1, "--warmup", 0, "--optimizer", "sgd")
+    arguments = ("tune", pairs, "--model", llamas / "sft", *wanted, "--weights", "weight", "--device", "cpu", *extra)
+    config = tmp_path / "two.yaml"
+    config.write_text("distributed_type: MULTI_CPU\nuse_cpu: true\nnum_machines: 1\nmixed_precision: 'no'\n")
+    ways = {
+        "one": ("--micro-batch", 16),
+        "accumulated": ("--micro-batch", 4),
+        "two": ("--micro-batch", 8, "--launch", config, "--processes", 2),
+        "both": ("--micro-batch", 2, "--launch", config, "--processes", 2),
+    }
+    start = load_file(llamas / "sft" / "model.safetensors")
+    moved = {}
+    for name, way in ways.items():
+        out = tmp_path / name
+        subprocess.run(command(*arguments, *way, "--out", out, "--quiet"), check=True, env=one_thread())
+        assert json.loads((out / "run.json").read_text())["processes"] == (2 if "--launch" in way else 1)
+        moved[name] = {key: value - start[key] for key, value in weights(out).items()}
+    assert max(float(value.abs().max()) for value in moved["one"].values()) > 1e-2
+    for name in ("accumulated", "two", "both"):
+        for key, value in moved["one"].items():
+            assert torch.allclose(moved[name][key], value, atol=1e-6), (name, key)
+
+
+def test_a_run_that_is_done_is_not_done_again_and_another_is_refused(llamas, pairs, tmp_path):
+    out = tmp_path / "tuned"
+    settings = {"model": str(llamas / "sft"), "out": out, "options": CPU}
+    tune(str(pairs), training=Training(loss="dpo", **QUICK), **settings)
+    before = (out / "model" / "model.safetensors").stat().st_mtime_ns
+    tune(str(pairs), training=Training(loss="dpo", **QUICK), **settings)
+    assert (out / "model" / "model.safetensors").stat().st_mtime_ns == before
+    with pytest.raises(UserError, match="other settings"):
+        tune(str(pairs), training=Training(loss="ipo", **QUICK), **settings)
+
+
+def test_numbers_that_are_not_finite_stop_training_at_their_step(llamas, pairs, tmp_path):
+    training = Training(loss="ipo", **QUICK | {"learning_rate": 1e30, "warmup": 0.0, "optimizer": "sgd", "epochs": 4})
+    with pytest.raises(UserError, match=r"not finite at step [2-8]; the last checkpoint is kept in .*checkpoints"):
+        tune(str(pairs), model=str(llamas / "sft"), out=tmp_path / "tuned", training=training, options=CPU)
+    assert not (tmp_path / "tuned" / "run.json").exists()
+
+
+def test_tuning_is_deterministic_given_the_seed(llamas, pairs, tmp_path):
+    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
+        training = Training(loss="simpo", seed=seed, **QUICK)
+        tune(str(pairs), model=str(llamas / "sft"), out=tmp_path / name, training=training, options=CPU)
+    first, again, other = (weights(tmp_path / name) for name in "abc")
+    assert all(torch.equal(first[key], again[key]) for key in first)
+    assert not all(torch.equal(first[key], other[key]) for key in first)
