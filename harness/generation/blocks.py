@@ -9,7 +9,7 @@ from rich.progress import Progress
 from ...errors import UserError
 from ...model_registry.checkpoint_files import LocalCheckpoint
 from ...tasks.conditioning import Conversation
-from ...tasks.preference import Turn
+from ...tasks.item import Turn
 from ..rendering.chat import ChatRenderer
 from ..scoring.loading import LoadOptions, fit_threads, load_model, load_tokenizer
 from .prompts import SamplingPrompt

@@ -15,7 +15,7 @@ from transformers import PreTrainedTokenizerBase
 
 from ...errors import UserError
 from ...tasks.conditioning import Conversation
-from ...tasks.preference import Turn
+from ...tasks.item import Turn
 from ..scoring.protocol import ScoringRequest
 from .time_limit import OutOfTime, cpu_limit
 
