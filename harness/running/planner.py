@@ -80,8 +80,8 @@ class Planner:
         router = self.question.criteria.router
         domains = list(router.labels.values()) if router else []
         best: list[int] = np.argmax(np.nan_to_num(likelihoods, nan=-np.inf), axis=1).tolist()
-        unanswered: list[bool] = np.isnan(likelihoods).any(axis=1, keepdims=True)[:, 0].tolist()
-        return _routing([None if no else domains[choice] for choice, no in zip(best, unanswered, strict=True)])
+        unanswered = set(np.nonzero(np.isnan(likelihoods))[0].tolist())
+        return _routing([None if index in unanswered else domains[choice] for index, choice in enumerate(best)])
 
 
 def _routing(domains: Sequence[str | None]) -> Routing:

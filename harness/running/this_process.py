@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from threading import Thread
 
@@ -13,6 +13,7 @@ import torch
 from ...model_registry.checkpoint_files import LocalCheckpoint
 from ..scoring.opening import scorer_opener
 from ..scoring.protocol import Scorer
+from ..scoring.shared_prefix import SharedPrefixScorer
 from .work_units import ScoredUnit, ScorerReport, ScorerSettings, WorkUnit
 
 
@@ -43,7 +44,8 @@ class ThisProcess:
                 yield score_unit(scorer, unit)
         finally:
             report.notes += scorer.notes
-            report.trial |= getattr(scorer, "trial", None) or {}
+            if isinstance(scorer, SharedPrefixScorer):
+                report.trial |= asdict(scorer.trial)
             del scorer
             _free_memory()
 
