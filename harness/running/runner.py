@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -157,9 +158,11 @@ class Runner:
             for scored in self.executor.score(plan.local, units, report, following):
                 self._take(scored, plan, answers)
         finally:
-            for job in self._jobs.values():
-                self._write(job, plan.local)
-                job.claim.close()
+            with ExitStack() as claims:  # a full disk must not keep one
+                for job in self._jobs.values():
+                    claims.callback(job.claim.close)
+                for job in self._jobs.values():
+                    self._write(job, plan.local)
             self._jobs.clear()
             self.store.add_report(self.settings.keys(plan.local).identity, report)
         return left
