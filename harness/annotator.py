@@ -5,15 +5,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from rich.progress import Progress
 
 from ..errors import UserError
 from .options import Options
-from .statistics.confidence import correctness, inverse_temperature
-from .statistics.confidence import share as share_with_interval
+from .statistics import confidence
+from .statistics.credits import credit
 from .tune import LOG, Tuned
 from .tuning.losses import require_training
 from .tuning.pairs import PreferenceRows, prompt_hash, read_preferences
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .tuning.annotator import Annotator
 
 RECORD = "annotator.json"
+CWPO: Final = Training(epochs=5.0, learning_rate=1e-5, batch=32, warmup=0.0, max_length=1024)
+"""The settings of CW-PO's annotator (arXiv 2603.04968, Table 7)."""
 
 
 def train_annotator(
@@ -42,7 +44,7 @@ def train_annotator(
 
     Raises UserError for everything that the caller can mend.
     """
-    training, options = training or annotator_training(), options or Options()
+    training, options = training or CWPO, options or Options()
     if not 0 < share <= 1:
         raise UserError("--share must be above 0 and at most 1: it is the share of prompts to train on.")
     require_training(lora=training.lora is not None)
@@ -57,11 +59,6 @@ def train_annotator(
     if done is not None:
         return Tuned(out, done)
     return _train_annotator(labelled, rows, model, out, share, training, settings, registry, options)
-
-
-def annotator_training(**changed: Any) -> Training:
-    """The settings of CW-PO's annotator (arXiv 2603.04968, Table 7), but for what is changed."""
-    return Training(**{"epochs": 5.0, "learning_rate": 1e-5, "batch": 32, "warmup": 0.0, "max_length": 1024} | changed)
 
 
 def _train_annotator(
@@ -125,7 +122,7 @@ def _held_out(annotator: "Annotator", rows: Sequence[dict[str, Any]]) -> dict[st
     )
     margins = chosen - rejected
     problems = np.unique([prompt_hash(row["prompt"]) for row in rows], return_inverse=True)[1]
-    accuracy, inverse = share_with_interval(correctness(margins), problems), inverse_temperature(margins)
+    accuracy, inverse = confidence.share(credit(margins), problems), confidence.inverse_temperature(margins)
     return {
         "pairs": len(rows),
         "accuracy": accuracy.value,

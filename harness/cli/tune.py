@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,14 +101,14 @@ def annotator() -> None:
 @_training_options
 def train(labelled: str, model: str, share: float, out: Path, registry: tuple[Path, ...], **settings: Any) -> None:
     """Train a Bradley-Terry reward head on a share of the pairs of LABELLED, and judge it on the others."""
-    from ..annotator import annotator_training, train_annotator
+    from ..annotator import CWPO, train_annotator
 
     result = train_annotator(
         labelled,
         model=model,
         out=out,
         share=share,
-        training=annotator_training(**_given(settings)),
+        training=replace(CWPO, **_given(settings)),
         registry=registry,
         options=options_of(settings, quiet=settings["quiet"] or settings["as_json"]),
     )
@@ -129,7 +129,8 @@ def _is_main() -> bool:
 
 def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The training settings that the command line gives."""
-    given = {name: settings.get(name) for name in Training.__dataclass_fields__ if settings.get(name) is not None}
+    names = Training.__dataclass_fields__
+    given: dict[str, Any] = {name: settings[name] for name in names if settings.get(name) is not None}
     if "lora" in given:
         given["lora"] = _lora(given["lora"])
     return given
@@ -137,10 +138,10 @@ def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _lora(text: str) -> Lora:
     """ "r=8,alpha=16" as the adapters' settings."""
-    kinds = {"r": int, "alpha": int, "dropout": float}
+    kinds: dict[str, type[int] | type[float]] = {"r": int, "alpha": int, "dropout": float}
     try:
         pairs = dict(part.strip().split("=") for part in text.split(","))
-        return Lora(**{name: kinds[name](value) for name, value in pairs.items()})
+        return replace(Lora(), **{name: kinds[name](value) for name, value in pairs.items()})
     except (KeyError, ValueError) as error:
         raise UserError(f"--lora {text!r} is not understood: write it as r=8,alpha=16,dropout=0.05.") from error
 

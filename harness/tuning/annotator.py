@@ -23,7 +23,7 @@ from transformers import (
 )
 
 from ...errors import UserError
-from ...tasks.preference import Turn
+from ...tasks.item import Turn
 from ..scoring.loading import fit_threads
 from .callbacks import ProgressBar, StopAtNonFinite
 from .settings import Training

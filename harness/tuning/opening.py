@@ -9,9 +9,9 @@ from ...errors import UserError
 from ...model_registry.checkpoint_files import LocalCheckpoint, find_checkpoint
 from ...model_registry.registry import Registry
 from ...tasks.conditioning import Conversation
-from ...tasks.preference import Turn
+from ...tasks.item import Turn
 from ..options import Options
-from ..rendering.groups import Group, common_family, open_group
+from ..rendering.groups import Group, open_group
 from ..scoring.loading import LoadOptions, load_tokenizer
 from .settings import processes
 
@@ -28,7 +28,7 @@ def open_start(model: str, known: Registry, options: Options) -> tuple[Group, An
         )
     load = LoadOptions("cpu", "float32", options.trust_remote_code, options.allow_pickle)
     checkpoint = find_checkpoint(model, known)
-    group = open_group([checkpoint], [], common_family([checkpoint], known), known, options, load)
+    group = open_group([checkpoint], [], known.common_family([checkpoint]), known, options, load)
     member = group.members[0]
     if member.renderer.text(_PROBE).end_of_turn is None:
         raise UserError(
