@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..tasks.minilab.world import training_prompts
 from ..tasks.item import Turn
+from ..tasks.minilab.world import training_prompts
 from ..tasks.reading.rows import open_rows
 from .generation.prompts import SamplingPrompt, prompts_hash, read_prompts
 from .generation.response_files import SUFFIXES, ResponseParts

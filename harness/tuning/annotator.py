@@ -90,8 +90,6 @@ def train_head(
     """Train a reward head with TRL's RewardTrainer; returns the model (adapters merged) and the log."""
     trl: Any = import_module("trl")
     hf: Any = tokenizer
-    if hf.pad_token_id is None:
-        hf.pad_token = hf.eos_token
     auto: Any = AutoModelForSequenceClassification
     set_seed(training.seed)  # the head's first weights
     model = auto.from_pretrained(start, num_labels=1, dtype=torch.float32)

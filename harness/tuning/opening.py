@@ -30,13 +30,16 @@ def open_start(model: str, known: Registry, options: Options) -> tuple[Group, An
     checkpoint = find_checkpoint(model, known)
     group = open_group([checkpoint], [], known.common_family([checkpoint]), known, options, load)
     member = group.members[0]
-    if member.renderer.text(_PROBE).end_of_turn is None:
+    probe = member.renderer.text(_PROBE)
+    if probe.end_of_turn is None:
         raise UserError(
             f"The chat template of {checkpoint.name} ends no answer with a special token, so that the tuned model "
             "would never stop; pass another with --chat-template FILE."
         )
     tokenizer: Any = load_tokenizer(member.local.path, load)
     tokenizer.chat_template = member.renderer.template
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or probe.text[slice(*probe.end_of_turn)]
     return group, tokenizer, member.local
 
 
