@@ -135,7 +135,7 @@ class ChatRenderer:
         text = self._render(tuple((turn["role"], turn["content"]) for turn in turns), None)
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         leading = next((i for i, token in enumerate(ids) if token != self._bos), len(ids))
-        return tuple([*([] if self._bos is None else [self._bos]), *ids[leading:]])
+        return (*([] if self._bos is None else [self._bos]), *ids[leading:])
 
     def _texts(self, conversations: Sequence[Conversation]) -> list[RenderedText]:
         """The rendered strings, within a limit of time: a template is a program that others wrote."""
