@@ -23,7 +23,7 @@ from .tune import LOG, Tuned
 from .tuning.losses import require_training
 from .tuning.overlap import RECORD, check_overlap, is_training_prompt, read_record
 from .tuning.pairs import PreferenceRows, prompt_hash, read_preferences
-from .tuning.run_folder import begin, finished, versions, write_json
+from .tuning.run_folder import begin, check_empty, finished, versions, write_json
 from .tuning.settings import Training, processes
 
 if TYPE_CHECKING:
@@ -80,9 +80,8 @@ class Checked:
     """As a run's selection.csv, calibration.csv, confidence.csv and length.csv."""
 
     def save(self, out: Path) -> None:
-        """Write check.json and the tables. Raises UserError where `out` holds something else."""
-        if out.exists() and any(out.iterdir()):
-            raise UserError(f"{out} is not empty: pass a new folder with --out.")
+        """Write check.json and the tables."""
+        check_empty(out)
         out.mkdir(parents=True, exist_ok=True)
         for name, table in {"accuracy": self.accuracy, **self.analyses}.items():
             table.to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
@@ -146,12 +145,13 @@ def _train_annotator(
 ) -> Tuned:
     from ..model_registry.registry import load_registry
     from .tuning.annotator import Annotator, save_annotator, train_head
-    from .tuning.opening import open_start
+    from .tuning.opening import check_unrendered, open_start
     from .tuning.output import write_log
-    from .tuning.training import Place, fitting_rows
+    from .tuning.training import Place, fitting_rows, hushed
 
     started = time.monotonic()
     group, tokenizer, local = open_start(model, load_registry(registry), options)
+    check_unrendered(rows.rows, group.members[0].renderer)
     kept, long = fitting_rows(rows.rows, tokenizer, training.max_length, training.drop_long)
     hashes = [prompt_hash(row["prompt"]) for row in kept]
     seen = [row for row, name in zip(kept, hashes, strict=True) if is_training_prompt(name, share)]
@@ -159,7 +159,7 @@ def _train_annotator(
     if not seen:
         raise UserError(f"No prompt of {labelled} falls into a share of {share}: raise --share.")
     begin(out, settings)
-    with Progress(disable=options.quiet) as progress:
+    with Progress(disable=options.quiet) as progress, hushed():
         place = Place(out / "checkpoints", options.device, progress, f"reward head on {local.name}")
         network, log = train_head(training, local.path, tokenizer, seen, place)
     annotator = Annotator(

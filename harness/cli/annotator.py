@@ -63,7 +63,10 @@ def train(labelled: str, model: str, share: float, out: Path, registry: tuple[Pa
 def check(folder: Path, data: str, allow_overlap: bool, out: Path | None, as_json: bool, **settings: Any) -> None:
     """Accuracy, calibration and confidence of ANNOTATOR on DATA: a task's name, a file, or a hub dataset."""
     from ..annotator import check_annotator
+    from ..tuning.run_folder import check_empty
 
+    if out is not None:
+        check_empty(out)
     checked = check_annotator(folder, data, allow_overlap=allow_overlap, options=options_of(settings, quiet=True))
     if out is not None:
         checked.save(out)

@@ -134,7 +134,7 @@ def _labelled(columns: Mapping[str, Any]) -> dict[str, Any]:
     prompt, completion, label = prompt_turns(columns, Layout(), ("prompt",)), columns["completion"], columns["label"]
     check_prompt(prompt)
     if isinstance(completion, str):
-        completion = (Turn(role="assistant", content=completion),)
+        completion = [Turn(role="assistant", content=completion)]
     answer = messages("completion", completion)
     if len(answer) != 1 or answer[0]["role"] != "assistant" or not answer[0]["content"].strip():
         raise RowError("wrong type", "`completion` must be one answer that is not empty; mend or remove the row")
