@@ -3,27 +3,36 @@
 import shutil
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+import pandas as pd
 from rich.progress import Progress
 
 from ..errors import UserError
+from ..tasks.catalog import load_task
+from ..tasks.item import content_hash
+from ..tasks.task import limited
 from .options import Options
-from .statistics.confidence import correctness, inverse_temperature
-from .statistics.confidence import share as share_with_interval
+from .statistics import confidence
+from .statistics.credits import credit
+from .tables.rules import check_rules
 from .tune import LOG, Tuned
 from .tuning.losses import require_training
+from .tuning.overlap import RECORD, check_overlap, is_training_prompt, read_record
 from .tuning.pairs import PreferenceRows, prompt_hash, read_preferences
-from .tuning.run_folder import begin, finished, versions
+from .tuning.run_folder import begin, check_empty, finished, versions, write_json
 from .tuning.settings import Training, processes
 
 if TYPE_CHECKING:
     from .tuning.annotator import Annotator
 
-RECORD = "annotator.json"
+ANNOTATOR: Final = "annotator"
+"""The name of the reward in tables, where a density ratio has its variant."""
+CWPO: Final = Training(epochs=5.0, learning_rate=1e-5, batch=32, warmup=0.0, max_length=1024)
+"""The settings of CW-PO's annotator (arXiv 2603.04968, Table 7)."""
 
 
 def train_annotator(
@@ -42,7 +51,7 @@ def train_annotator(
 
     Raises UserError for everything that the caller can mend.
     """
-    training, options = training or annotator_training(), options or Options()
+    training, options = training or CWPO, options or Options()
     if not 0 < share <= 1:
         raise UserError("--share must be above 0 and at most 1: it is the share of prompts to train on.")
     require_training(lora=training.lora is not None)
@@ -59,9 +68,68 @@ def train_annotator(
     return _train_annotator(labelled, rows, model, out, share, training, settings, registry, options)
 
 
-def annotator_training(**changed: Any) -> Training:
-    """The settings of CW-PO's annotator (arXiv 2603.04968, Table 7), but for what is changed."""
-    return Training(**{"epochs": 5.0, "learning_rate": 1e-5, "batch": 32, "warmup": 0.0, "max_length": 1024} | changed)
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How well an annotator does on a task."""
+
+    record: dict[str, Any]
+    """The annotator, the task, what was asked, and notes."""
+    accuracy: pd.DataFrame
+    """As a run's accuracy.csv."""
+    analyses: dict[str, pd.DataFrame]
+    """As a run's selection.csv, calibration.csv, confidence.csv and length.csv."""
+
+    def save(self, out: Path) -> None:
+        """Write check.json and the tables."""
+        check_empty(out)
+        out.mkdir(parents=True, exist_ok=True)
+        for name, table in {"accuracy": self.accuracy, **self.analyses}.items():
+            table.to_csv(out / f"{name}.csv", index=False, lineterminator="\n")
+        write_json(out / "check.json", self.record)
+
+
+def check_annotator(folder: Path, data: str, *, allow_overlap: bool = False, options: Options | None = None) -> Checked:
+    """Accuracy, calibration and confidence of an annotator on any task; see `tasks.catalog.load_task`.
+
+    Raises UserError for everything that the caller can mend, prompts that the annotator was trained on among it.
+    """
+    options = options or Options()
+    known = read_record(folder)
+    task = limited(load_task(data), options.limit)
+    check_rules(task)
+    notes = check_overlap(known, task.items, allow=allow_overlap)
+    from .scoring.loading import load_options
+    from .tables.accuracy import accuracy_table
+    from .tables.analysis import pair_analyses
+    from .tables.sample import Sample
+    from .tuning.annotator import load_annotator
+
+    load = load_options(options.device, "float32", options.trust_remote_code, options.allow_pickle)
+    rewards = load_annotator(folder, load.device).rewards(task.items)
+    unscored = int(np.isnan(rewards).sum())
+    if unscored:
+        notes.append(f"{unscored:,} responses are longer than the annotator reads and are unscored.")
+    labels, sample = [annotator_label(folder)], Sample.of(task, options.resamples, options.seed)
+    record = {
+        "format": 1,
+        "kind": "annotator check",
+        "annotator": {"folder": str(folder), "base": known["base"], "training_pairs": known["training_pairs"]},
+        "task": {"name": task.name, "source": task.source, "content_hash": content_hash(task.items)},
+        "items": len(task.items),
+        "seed": options.seed,
+        "resamples": options.resamples,
+        "notes": notes,
+    }
+    return Checked(
+        record,
+        accuracy_table(labels, rewards[None], sample),
+        pair_analyses(labels, rewards[None], sample, options.seed),
+    )
+
+
+def annotator_label(folder: Path) -> tuple[str, str, str]:
+    """Strong, weak and variant of an annotator's row in tables: the folder's name, no weak one, ANNOTATOR."""
+    return folder.resolve().name, "", ANNOTATOR
 
 
 def _train_annotator(
@@ -76,13 +144,14 @@ def _train_annotator(
     options: Options,
 ) -> Tuned:
     from ..model_registry.registry import load_registry
-    from .tuning.annotator import Annotator, is_training_prompt, save_annotator, train_head
-    from .tuning.opening import open_start
+    from .tuning.annotator import Annotator, save_annotator, train_head
+    from .tuning.opening import check_unrendered, open_start
     from .tuning.output import write_log
-    from .tuning.training import Place, fitting_rows
+    from .tuning.training import Place, fitting_rows, hushed
 
     started = time.monotonic()
     group, tokenizer, local = open_start(model, load_registry(registry), options)
+    check_unrendered(rows.rows, group.members[0].renderer)
     kept, long = fitting_rows(rows.rows, tokenizer, training.max_length, training.drop_long)
     hashes = [prompt_hash(row["prompt"]) for row in kept]
     seen = [row for row, name in zip(kept, hashes, strict=True) if is_training_prompt(name, share)]
@@ -90,7 +159,7 @@ def _train_annotator(
     if not seen:
         raise UserError(f"No prompt of {labelled} falls into a share of {share}: raise --share.")
     begin(out, settings)
-    with Progress(disable=options.quiet) as progress:
+    with Progress(disable=options.quiet) as progress, hushed():
         place = Place(out / "checkpoints", options.device, progress, f"reward head on {local.name}")
         network, log = train_head(training, local.path, tokenizer, seen, place)
     annotator = Annotator(
@@ -104,6 +173,7 @@ def _train_annotator(
             "training_pairs": len(seen),
             "training_prompts": sorted(name for name in set(hashes) if is_training_prompt(name, share)),
             "versions": versions(training),
+            "notes": [*rows.notes, *group.notes],
             "seconds": round(time.monotonic() - started, 1),
         },
         network,
@@ -125,7 +195,7 @@ def _held_out(annotator: "Annotator", rows: Sequence[dict[str, Any]]) -> dict[st
     )
     margins = chosen - rejected
     problems = np.unique([prompt_hash(row["prompt"]) for row in rows], return_inverse=True)[1]
-    accuracy, inverse = share_with_interval(correctness(margins), problems), inverse_temperature(margins)
+    accuracy, inverse = confidence.share(credit(margins), problems), confidence.inverse_temperature(margins)
     return {
         "pairs": len(rows),
         "accuracy": accuracy.value,

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..tasks.item import Turn
 from ..tasks.minilab.world import training_prompts
-from ..tasks.preference import Turn
-from ..tasks.rows import read_rows
+from ..tasks.reading.rows import open_rows
 from .generation.prompts import SamplingPrompt, prompts_hash, read_prompts
 from .generation.response_files import SUFFIXES, ResponseParts
 from .generation.settings import Sampling
@@ -67,13 +67,13 @@ def sample_responses(
     from ..model_registry.checkpoint_files import find_checkpoint
     from ..model_registry.registry import load_registry
     from .generation.blocks import BlockSampling, blocks_of, encode
-    from .rendering.groups import common_family, open_group
+    from .rendering.groups import open_group
     from .scoring.loading import load_options
 
     load = load_options(options.device, options.dtype, options.trust_remote_code, options.allow_pickle)
     known = load_registry(registry)
     checkpoint = find_checkpoint(model, known)
-    group = open_group([checkpoint], [], common_family([checkpoint], known), known, options, load)
+    group = open_group([checkpoint], [], known.common_family([checkpoint]), known, options, load)
     member = group.members[0]
     encoded, too_long = encode(asked, member.renderer, sampling.max_new_tokens)
     settings = {
@@ -139,5 +139,5 @@ def _finished_record(out: Path, record: Path, settings: Mapping[str, Any]) -> di
 
 def _finish_reasons(out: Path) -> Counter[str]:
     """How often each finish reason occurs in a finished file."""
-    rows = read_rows(str(out), ("responses",))
+    rows = open_rows(str(out))(("responses",))
     return Counter(response["finish_reason"] for row in rows for response in row.columns["responses"])

@@ -79,13 +79,14 @@ def _tune(
 ) -> Tuned:
     from ..model_registry.registry import load_registry
     from .scoring.loading import LoadOptions, fit_threads, load_model
-    from .tuning.opening import open_start, saved_dtype
+    from .tuning.opening import check_unrendered, open_start, saved_dtype
     from .tuning.output import save_model, write_log, write_registry
-    from .tuning.training import Place, fitting_rows, train
+    from .tuning.training import Place, fitting_rows, hushed, train
 
     started = time.monotonic()
     known = load_registry(registry)
     group, tokenizer, local = open_start(model, known, options)
+    check_unrendered(rows.rows, group.members[0].renderer)
     kept, long = fitting_rows(rows.rows, tokenizer, training.max_length, training.drop_long)
     load = LoadOptions("cpu", "float32", options.trust_remote_code, options.allow_pickle)
     network: Any = load_model(local.path, load)
@@ -94,7 +95,7 @@ def _tune(
     reference: Any = load_model(local.path, load) if has_reference else None
     parameters = int(network.num_parameters())
     begin(out, settings)
-    with Progress(disable=options.quiet) as progress:
+    with Progress(disable=options.quiet) as progress, hushed():
         place = Place(out / "checkpoints", options.device, progress, f"{training.loss} on {local.name}")
         trainer = train(training, network, reference, tokenizer, kept, place)
     save_model(trainer, tokenizer, local.path, out, saved_dtype(local))

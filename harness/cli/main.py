@@ -18,7 +18,7 @@ _COMMANDS = {
     "models": "models",
     "sample": "sample",
     "tune": "tune",
-    "annotator": "tune",
+    "annotator": "annotator",
     "minilab": "minilab",
     "store": "store",
     "tasks": "catalog",

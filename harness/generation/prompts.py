@@ -1,16 +1,21 @@
 """Reading the prompts that responses are sampled for."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any, Literal
-
-from pydantic import BaseModel, ConfigDict, ValidationError
+from typing import Any
 
 from ...errors import UserError
-from ...tasks.preference import MAX_TEXT_CHARS, Turn
-from ...tasks.rows import Row, read_rows
+from ...tasks.item import Turn
+from ...tasks.reading.columns import Layout
+from ...tasks.reading.items import check_prompt, names_of
+from ...tasks.reading.notes import RowError
+from ...tasks.reading.rows import Row, open_rows
+from ...tasks.reading.turns import messages, turns_of
+
+_PROMPTS = ("prompt", "messages", "instruction")
+_LAYOUT = Layout()
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,26 +30,8 @@ class SamplingPrompt:
     problem: str | None = None
 
 
-class _Message(BaseModel):
-    model_config = ConfigDict(strict=True)
-    role: Literal["system", "user", "assistant"]
-    content: str
-
-
-class _Columns(BaseModel):
-    """The columns that matter; others are ignored."""
-
-    model_config = ConfigDict(strict=True)
-    prompt: str | list[_Message] | None = None
-    messages: list[_Message] | None = None
-    instruction: str | None = None
-    id: int | str | None = None
-    subset: str | None = None
-    problem: int | str | None = None
-
-
 def read_prompts(source: str, limit: int | None = None) -> tuple[tuple[SamplingPrompt, ...], list[str]]:
-    """Prompts of a .jsonl, .json or .parquet file or of a hub dataset, and notes on what was left out of rows.
+    """Prompts of a file, a folder or a hub dataset, and notes on what was left out of rows.
 
     A row has its prompt in `prompt` (text or turns), `messages` (an answer at their end is left out) or `instruction`;
     optional columns: id (default the row number), subset, problem. `limit` takes so many, spread evenly.
@@ -53,19 +40,15 @@ def read_prompts(source: str, limit: int | None = None) -> tuple[tuple[SamplingP
     """
     prompts: dict[str, SamplingPrompt] = {}
     answers = 0
-    for row in read_rows(source, tuple(_Columns.model_fields)):
-        columns = _validated(row)
-        turns = _turns(row, columns)
-        if turns[-1]["role"] == "assistant" and columns.prompt is None:
-            turns, answers = turns[:-1], answers + 1
-        _check(row, turns)
-        name = str(row.number if columns.id is None else columns.id)
-        if columns.subset is not None and isinstance(columns.id, int):
-            name = f"{columns.subset}-{name}"
-        if name in prompts:
-            raise UserError(f"{row.where}: the id {name!r} stands twice; make ids unique.")
-        problem = None if columns.problem is None else str(columns.problem)
-        prompts[name] = SamplingPrompt(name, turns, columns.subset, problem)
+    for row in open_rows(source)({*_PROMPTS, *_LAYOUT.columns}):
+        try:
+            prompt, answered = _prompt(row)
+        except RowError as fault:
+            raise UserError(f"{row.where}: {fault}.") from fault
+        if prompt.id in prompts:
+            raise UserError(f"{row.where}: the id {prompt.id!r} stands twice; make ids unique.")
+        prompts[prompt.id] = prompt
+        answers += answered
     if not prompts:
         raise UserError(f"{source} holds no rows: give a file with at least one prompt.")
     notes = [f"The answer at the end of `messages` was left out in {answers:,} rows."] if answers else []
@@ -88,41 +71,26 @@ def prompts_hash(prompts: Sequence[SamplingPrompt]) -> str:
     return digest.hexdigest()
 
 
-def _validated(row: Row) -> _Columns:
-    names = ("prompt", "messages", "instruction")
-    if all(row.columns.get(name) is None for name in names):
-        there = ", ".join(f"`{name[:40]}`" for name in list(row.columns)[:20]) or "none"
-        raise UserError(
-            f"{row.where}: there is no column `prompt`, `messages` or `instruction`; "
-            f"rename one of those that are there ({there})."
+def _prompt(row: Row) -> tuple[SamplingPrompt, bool]:
+    """The prompt of a row, and whether an answer behind it was left out."""
+    if row.fault is not None:
+        raise row.fault
+    turns, answered = _turns(row.columns)
+    check_prompt(turns)
+    name, subset, problem = names_of(row, _LAYOUT)
+    return SamplingPrompt(name, turns, subset, problem), answered
+
+
+def _turns(columns: Mapping[str, Any]) -> tuple[tuple[Turn, ...], bool]:
+    name = next((name for name in _PROMPTS if columns.get(name) is not None), None)
+    if name is None:
+        there = ", ".join(f"`{column[:40]}`" for column in list(columns)[:20]) or "none"
+        raise RowError(
+            "missing column",
+            f"there is no column `prompt`, `messages` or `instruction`; rename one of those that are there ({there})",
         )
-    try:
-        return _Columns.model_validate(row.columns)
-    except ValidationError as error:
-        name = str(error.errors(include_url=False)[0]["loc"][0])
-    shape = "a text" if name in {"instruction", "subset", "id", "problem"} else "turns {role, content}"
-    hint = " or a text" if name == "prompt" else ""
-    raise UserError(
-        f"{row.where}: `{name}` must be {shape}{hint}, with the roles system, user and assistant; "
-        "mend or remove the row."
-    )
-
-
-def _turns(row: Row, columns: _Columns) -> tuple[Turn, ...]:
-    given: Any = columns.prompt if columns.prompt is not None else columns.messages
-    if given is None:
-        given = columns.instruction
-    if isinstance(given, str):
-        return (Turn(role="user", content=given),)
-    if not given:
-        raise UserError(f"{row.where}: the list of turns is empty; fill it in or remove the row.")
-    return tuple(Turn(role=message.role, content=message.content) for message in given)
-
-
-def _check(row: Row, turns: Sequence[Turn]) -> None:
-    if not turns or turns[-1]["role"] != "user" or not turns[-1]["content"].strip():
-        raise UserError(
-            f"{row.where}: the prompt must end with a turn of the user that is not empty; mend or remove the row."
-        )
-    if sum(len(turn["content"]) for turn in turns) > MAX_TEXT_CHARS:
-        raise UserError(f"{row.where}: the prompt is longer than {MAX_TEXT_CHARS:,} characters; remove the row.")
+    if name != "messages":
+        return turns_of(name, columns[name], "text"), False
+    turns = messages(name, columns[name])
+    answered = bool(turns) and turns[-1]["role"] == "assistant"
+    return turns[:-1] if answered else turns, answered

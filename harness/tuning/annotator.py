@@ -23,14 +23,14 @@ from transformers import (
 )
 
 from ...errors import UserError
-from ...tasks.preference import Turn
+from ...tasks.item import Turn
+from ...tasks.items import Items
 from ..scoring.loading import fit_threads
 from .callbacks import ProgressBar, StopAtNonFinite
+from .overlap import RECORD, read_record
 from .settings import Training
 from .trainers import dataset_of
 from .training import Place, common_arguments, lora_config, run_trainer
-
-RECORD = "annotator.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,14 +42,17 @@ class Annotator:
     model: Any
     tokenizer: Any
 
+    def rewards(self, items: Items) -> NDArray[np.float64]:
+        """(R,) the reward of each response, flat in the order of the items; NaN as in `scores`."""
+        chunks = map(items.chunk, range(len(items.chunks)))
+        parts = [self.scores([(i.prompt, text) for i in chunk for text in i.responses]) for chunk in chunks]
+        return np.concatenate([np.empty(0), *parts])
+
     def scores(
         self, conversations: Sequence[tuple[Sequence[Turn], str]], batch_tokens: int = 16_384
     ) -> NDArray[np.float64]:
         """The reward of each (prompt, response), NaN where the conversation is longer than the model reads."""
-        texts = [
-            self.tokenizer.apply_chat_template([*prompt, {"role": "assistant", "content": response}], tokenize=False)
-            for prompt, response in conversations
-        ]
+        texts = [self._text(prompt, response) for prompt, response in conversations]
         ids: list[list[int]] = (
             self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] if texts else []
         )
@@ -62,6 +65,16 @@ class Annotator:
             scores[batch] = self._read([ids[place] for place in batch])
         return scores
 
+    def _text(self, prompt: Sequence[Turn], response: str) -> str:
+        try:
+            turns = [*prompt, Turn(role="assistant", content=response)]
+            return self.tokenizer.apply_chat_template(turns, tokenize=False)
+        except Exception as error:  # a template is a program that others wrote and may raise anything
+            roles = ", ".join(turn["role"] for turn in prompt)
+            raise UserError(
+                f"The annotator's chat template refuses turns of {roles} and assistant ({error}): leave such items out."
+            ) from error
+
     @torch.inference_mode()
     def _read(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         width = max(map(len, rows))
@@ -73,10 +86,7 @@ class Annotator:
 
 def load_annotator(folder: Path, device: str = "cpu") -> Annotator:
     """The annotator in a folder that `annotator train` wrote. Raises UserError."""
-    try:
-        record: dict[str, Any] = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder} holds no {RECORD}: pass a folder that `cdr-eval annotator train` wrote.") from error
+    record = read_record(folder)
     auto_model: Any = AutoModelForSequenceClassification
     auto_tokenizer: Any = AutoTokenizer
     model = auto_model.from_pretrained(folder, dtype=torch.float32).to(device).eval()
@@ -90,8 +100,6 @@ def train_head(
     """Train a reward head with TRL's RewardTrainer; returns the model (adapters merged) and the log."""
     trl: Any = import_module("trl")
     hf: Any = tokenizer
-    if hf.pad_token_id is None:
-        hf.pad_token = hf.eos_token
     auto: Any = AutoModelForSequenceClassification
     set_seed(training.seed)  # the head's first weights
     model = auto.from_pretrained(start, num_labels=1, dtype=torch.float32)
@@ -121,8 +129,3 @@ def save_annotator(annotator: Annotator, folder: Path) -> None:
     annotator.model.save_pretrained(folder)
     annotator.tokenizer.save_pretrained(folder)
     (folder / RECORD).write_text(json.dumps(annotator.record, indent=1) + "\n", encoding="utf-8")
-
-
-def is_training_prompt(prompt: str, share: float) -> bool:
-    """Whether a prompt's hash falls into the share of prompts that an annotator is trained on."""
-    return int(prompt[:8], 16) < share * 2**32

@@ -1,5 +1,6 @@
 """Finding the checkpoint that training starts from, with a template that ends its answers."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -9,9 +10,10 @@ from ...errors import UserError
 from ...model_registry.checkpoint_files import LocalCheckpoint, find_checkpoint
 from ...model_registry.registry import Registry
 from ...tasks.conditioning import Conversation
-from ...tasks.preference import Turn
+from ...tasks.item import Turn
 from ..options import Options
-from ..rendering.groups import Group, common_family, open_group
+from ..rendering.chat import ChatRenderer
+from ..rendering.groups import Group, open_group
 from ..scoring.loading import LoadOptions, load_tokenizer
 from .settings import processes
 
@@ -28,16 +30,30 @@ def open_start(model: str, known: Registry, options: Options) -> tuple[Group, An
         )
     load = LoadOptions("cpu", "float32", options.trust_remote_code, options.allow_pickle)
     checkpoint = find_checkpoint(model, known)
-    group = open_group([checkpoint], [], common_family([checkpoint], known), known, options, load)
+    group = open_group([checkpoint], [], known.common_family([checkpoint]), known, options, load)
     member = group.members[0]
-    if member.renderer.text(_PROBE).end_of_turn is None:
+    probe = member.renderer.text(_PROBE)
+    if probe.end_of_turn is None:
         raise UserError(
             f"The chat template of {checkpoint.name} ends no answer with a special token, so that the tuned model "
             "would never stop; pass another with --chat-template FILE."
         )
     tokenizer: Any = load_tokenizer(member.local.path, load)
     tokenizer.chat_template = member.renderer.template
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token or probe.text[slice(*probe.end_of_turn)]
     return group, tokenizer, member.local
+
+
+def check_unrendered(rows: Sequence[Mapping[str, Any]], renderer: ChatRenderer) -> None:
+    """Raise UserError for prompts that a chat template has been applied to already."""
+    for number, row in enumerate(rows, start=1):
+        content: str = row["prompt"][0]["content"]
+        if renderer.starts_rendered(content):
+            raise UserError(
+                f"The prompt of row {number} is rendered already ({content[:30]!r}); give its turns as a list of "
+                "{role, content}."
+            )
 
 
 def saved_dtype(local: LocalCheckpoint) -> torch.dtype:

@@ -1,19 +1,29 @@
-"""Reading preference data in the shapes that trainers read, and writing them as one: prompt and answers as turns."""
+"""Reading preference data in whatever shape it comes, and writing it as one: prompt and answers as turns."""
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+
+import numpy as np
 
 from ...errors import UserError
-from ...tasks.preference import Turn
-from ...tasks.rows import Row, read_rows
+from ...tasks.item import Item, Turn
+from ...tasks.reading.columns import Layout
+from ...tasks.reading.guess import guess_layout
+from ...tasks.reading.items import Reading, check_prompt, sample_of
+from ...tasks.reading.notes import RowError
+from ...tasks.reading.responses import prompt_turns
+from ...tasks.reading.rows import Row, Wanted, open_rows
+from ...tasks.reading.turns import messages
 
-_COLUMNS = ("prompt", "chosen", "rejected", "completion", "label")
-_ROLES = {"system", "user", "assistant"}
+_TRAIN = "data/train-*"
+"""The files of a data set's folder that are for training."""
+_WEIGHT = "weight"
+_SINGLE = ("prompt", "completion", "label")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,36 +40,38 @@ class PreferenceRows:
 
 
 def read_preferences(source: str, weights: str | None = None, *, normalise: bool = False) -> PreferenceRows:
-    """Read a file, a hub dataset, or the folder of one (its `data/train-*.parquet`).
+    """Read a file, a hub dataset, or a folder (of a data set with data/train-*.parquet, that split alone).
 
-    Shapes: prompt (text or turns) with chosen and rejected as text, as message lists or as whole conversations; these
-    conversations alone; or prompt, completion and a Boolean label. `weights` names the column of the pairs' weights.
+    Rows are those that any task may have, with two responses of which one is preferred, or prompt, completion and a
+    Boolean label. Rows that are no pair are left out and counted. `weights` names the column of the pairs' weights.
 
-    Raises UserError for the first row that is not of such a shape, and for weights that cannot be.
+    Raises UserError for a source of which too many rows are no pairs, and for weights that cannot be.
     """
-    rows: list[dict[str, Any]] = []
-    unused = False
-    for row in _source_rows(source, (*_COLUMNS, "weight", *([weights] if weights else []))):
-        pair = _row(row)
-        if "chosen" in pair:
-            pair["weight"] = _weight(row, weights)
-        unused = unused or (weights is None and row.columns.get("weight") not in (None, 1, 1.0))
-        rows.append(pair)
-    if not rows:
-        raise UserError(f"{source} holds no rows: give a data set with at least one pair.")
-    paired = "chosen" in rows[0]
-    if any(("chosen" in row) != paired for row in rows):
-        raise UserError(f"{source} mixes pairs with single answers: split it into two files.")
+    folder = Path(source)
+    rows_of = open_rows(source, _TRAIN if (folder / "data").is_dir() else "")
+    sample = sample_of(rows_of)
+    paired = not (sample and {"completion", "label"} <= sample[0].keys())
     if weights is not None and not paired:
         raise UserError("Weights belong to pairs, and these rows are single answers: leave --weights out.")
-    mean = sum(row["weight"] for row in rows) / len(rows) if paired else 1.0
+    if weights is not None and sample and all(weights not in columns for columns in sample):
+        numbers = [name for name, value in sample[0].items() if type(value) in (int, float)]
+        raise UserError(
+            f"{source} has no column {weights!r} of weights; columns with numbers are {', '.join(numbers) or 'none'}."
+        )
+    notes: list[str] = []
+    if not paired:
+        rows = [_single(row) for row in rows_of(_SINGLE)]
+        return PreferenceRows(tuple(rows), False, _content_hash(rows), 1.0, ())
+    rows = list(_pairs(source, rows_of, guess_layout(sample, {}), weights, notes))
+    if weights is None and any(columns.get(_WEIGHT) not in (None, 1, 1.0) for columns in sample):
+        notes.append("The column `weight` is not used; pass --weights weight to use it.")
+    mean = float(np.mean([row[_WEIGHT] for row in rows]))
     if mean == 0:
         raise UserError(f"Every weight in the column {weights!r} is 0: nothing would be learned; name another column.")
-    if normalise and paired:
+    if normalise:
         for row in rows:
-            row["weight"] /= mean
-    notes = ["The column `weight` is not used; pass --weights weight to use it."] if unused else []
-    return PreferenceRows(tuple(rows), paired, _content_hash(rows), mean, tuple(notes))
+            row[_WEIGHT] /= mean
+    return PreferenceRows(tuple(rows), True, _content_hash(rows), mean, tuple(notes))
 
 
 def prompt_hash(turns: Sequence[Turn]) -> str:
@@ -67,81 +79,68 @@ def prompt_hash(turns: Sequence[Turn]) -> str:
     return sha256(json.dumps([[turn["role"], turn["content"]] for turn in turns]).encode()).hexdigest()
 
 
-def _source_rows(source: str, columns: Sequence[str]) -> Iterator[Row]:
-    folder = Path(source)
-    if not folder.is_dir():
-        yield from read_rows(source, columns)
-        return
-    files = sorted(folder.glob("data/train-*.parquet"))
-    if not files:
-        raise UserError(f"{folder} holds no data/train-*.parquet: pass a folder that `annotate` wrote, or a file.")
-    for file in files:
-        yield from read_rows(str(file), columns)
+def _pairs(
+    source: str,
+    rows_of: Callable[[Wanted], Iterator[Row]],
+    layout: Layout,
+    weights: str | None,
+    notes: list[str],
+) -> Iterator[dict[str, Any]]:
+    """The pairs; what was left out is added to the notes."""
+    labels = {} if weights is None else {_WEIGHT: weights}
+    # Several pairs may have one id; the row's number tells a faulty one.
+    reading = Reading(source, layout.model_copy(update={"id": (), "labels": labels}), rows_of)
+    for item in reading:
+        yield {**_pair(source, item), _WEIGHT: 1.0 if weights is None else _weight(source, item)}
+    told = ", ".join(f"{reason} {count:,}" for reason, count in reading.notes.reasons.items())
+    if told:
+        notes.append(f"{len(reading.notes.left_out):,} rows of {reading.notes.rows:,} were left out: {told}.")
 
 
-def _row(row: Row) -> dict[str, Any]:
-    columns = row.columns
-    if "completion" in columns and "label" in columns:
-        prompt = _turns(row, "prompt", columns.get("prompt"), "user")
-        if not isinstance(columns["label"], bool):
-            raise UserError(f"{row.where}: `label` must be true or false; mend or remove the row.")
-        answer = _turns(row, "completion", columns["completion"], "assistant")
-        return {"prompt": _asked(row, prompt), "completion": answer, "label": columns["label"]}
-    for name in ("chosen", "rejected"):
-        if columns.get(name) is None:
-            there = ", ".join(f"`{column[:40]}`" for column in list(columns)[:20]) or "none"
-            raise UserError(f"{row.where}: there is no column `{name}`; rename one of those that are there ({there}).")
-    chosen = _turns(row, "chosen", columns["chosen"], "assistant")
-    rejected = _turns(row, "rejected", columns["rejected"], "assistant")
-    before = chosen[:-1]
-    if before != rejected[:-1]:
-        raise UserError(f"{row.where}: `chosen` and `rejected` answer different prompts; remove the row.")
-    prompt = before or _turns(row, "prompt", columns.get("prompt"), "user")
-    for name, messages in (("chosen", chosen), ("rejected", rejected)):
-        if not messages or messages[-1]["role"] != "assistant" or not messages[-1]["content"].strip():
-            raise UserError(f"{row.where}: `{name}` must end with an answer of the assistant; mend or remove the row.")
-    if chosen[-1]["content"] == rejected[-1]["content"]:
-        raise UserError(f"{row.where}: `chosen` and `rejected` are equal; remove the row.")
-    return {"prompt": _asked(row, prompt), "chosen": chosen[-1:], "rejected": rejected[-1:]}
-
-
-def _turns(row: Row, name: str, value: object, role: str) -> list[Turn]:
-    """A text as one turn of the role, or a list of turns as it is."""
-    if isinstance(value, str):
-        return [Turn(role=role, content=value)]
-    turns: list[Turn] = []
-    for message in cast(list[Any], value) if isinstance(value, list) else [None]:
-        fields = cast(dict[str, Any], message) if isinstance(message, dict) else {}
-        if fields.get("role") not in _ROLES or not isinstance(fields.get("content"), str):
-            raise UserError(
-                f"{row.where}: `{name}` must be a text or turns {{role, content}} with the roles system, user and "
-                "assistant; mend or remove the row."
-            )
-        turns.append(Turn(role=fields["role"], content=fields["content"]))
-    return turns
-
-
-def _asked(row: Row, prompt: list[Turn]) -> list[Turn]:
-    if not prompt or prompt[-1]["role"] != "user" or not prompt[-1]["content"].strip():
+def _pair(source: str, item: Item) -> dict[str, Any]:
+    if len(item.responses) != 2 or not item.grades:
         raise UserError(
-            f"{row.where}: the prompt must end with a turn of the user that is not empty; mend or remove the row."
+            f"{source}, row {item.id}: {len(item.responses)} responses without a chosen and a rejected one; "
+            "pass pairs, with the columns `prompt`, `chosen` and `rejected`."
         )
-    return prompt
+    best = int(item.grades[1] > item.grades[0])
+    chosen, rejected = ([Turn(role="assistant", content=item.responses[place])] for place in (best, 1 - best))
+    return {"prompt": list(item.prompt), "chosen": chosen, "rejected": rejected}
 
 
-def _weight(row: Row, column: str | None) -> float:
-    if column is None:
-        return 1.0
-    if column not in row.columns:
-        numbers = [name for name, value in row.columns.items() if isinstance(value, int | float)]
+def _weight(source: str, item: Item) -> float:
+    text = item.labels.get(_WEIGHT, "none")
+    try:
+        weight = float(text)
+    except ValueError:
+        weight = math.nan
+    if not math.isfinite(weight) or weight < 0:
         raise UserError(
-            f"{row.where}: there is no column {column!r} of weights; "
-            f"columns with numbers are {', '.join(numbers) or 'none'}."
+            f"{source}, row {item.id}: the weight {text} must be a number of 0 or more; mend or remove the row."
         )
-    value = row.columns[column]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise UserError(f"{row.where}: the weight {value!r} must be a number of 0 or more; mend or remove the row.")
-    return float(value)
+    return weight
+
+
+def _single(row: Row) -> dict[str, Any]:
+    try:
+        if row.fault is not None:
+            raise row.fault
+        return _labelled(row.columns)
+    except RowError as fault:
+        raise UserError(f"{row.where}: {fault}.") from fault
+
+
+def _labelled(columns: Mapping[str, Any]) -> dict[str, Any]:
+    prompt, completion, label = prompt_turns(columns, Layout(), ("prompt",)), columns["completion"], columns["label"]
+    check_prompt(prompt)
+    if isinstance(completion, str):
+        completion = [Turn(role="assistant", content=completion)]
+    answer = messages("completion", completion)
+    if len(answer) != 1 or answer[0]["role"] != "assistant" or not answer[0]["content"].strip():
+        raise RowError("wrong type", "`completion` must be one answer that is not empty; mend or remove the row")
+    if not isinstance(label, bool):
+        raise RowError("wrong type", "`label` must be true or false; mend or remove the row")
+    return {"prompt": list(prompt), "completion": list(answer), "label": label}
 
 
 def _content_hash(rows: Sequence[dict[str, Any]]) -> str:

@@ -24,6 +24,12 @@ def begin(out: Path, settings: Mapping[str, Any]) -> None:
     write_json(marker, settings)
 
 
+def check_empty(out: Path) -> None:
+    """Raise UserError for a folder that holds something."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserError(f"{out} is not empty: pass a new folder with --out.")
+
+
 def finished(out: Path, name: str, settings: Mapping[str, Any]) -> dict[str, Any] | None:
     """The record of a run that is done already. Raises UserError where it is another one's."""
     try:

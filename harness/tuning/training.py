@@ -3,7 +3,8 @@
 import json
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from rich.progress import Progress
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging
 
 from ...errors import UserError
 from .callbacks import ProgressBar, StopAtNonFinite
@@ -67,10 +69,20 @@ def train(
 
 def run_trainer(trainer: Any, checkpoints: Path) -> None:
     """Train to the end, from the newest checkpoint if there is one."""
+    trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints))
+
+
+@contextmanager
+def hushed() -> Generator[None]:
+    """Silences what the libraries say of each other: names that are about to be dropped, heads that are to be new."""
+    before = logging.get_verbosity()
     with warnings.catch_warnings():
-        # TRL's settings carry names that transformers is about to drop.
         warnings.simplefilter("ignore", FutureWarning)
-        trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints))
+        logging.set_verbosity_error()
+        try:
+            yield
+        finally:
+            logging.set_verbosity(before)
 
 
 def common_arguments(training: Training, rows: int, place: Place) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from .notes import CHECK_ROWS, SHARE, TIE, LeftOut, ReadingNotes, RowError
 from .preferences import preference_answers
 from .responses import Answers, graded_answers
 from .rows import Row, Wanted, open_rows
+from .turns import Turns
 
 DEFAULT_SUBSET = "all"
 SAMPLE_ROWS = 64
@@ -144,8 +145,7 @@ def sample_of(rows: Callable[[Wanted], Iterator[Row]]) -> Sequence[Mapping[str, 
 
 def _item(row: Row, layout: Layout, of: Filter) -> Item:
     columns = row.columns
-    subset = _subset(columns, layout)
-    name, problem = _id(row, layout, subset), _problem(columns, layout)
+    name, subset, problem = names_of(row, layout)
     answers = (graded_answers if layout.responses else preference_answers)(columns, layout)
     _check_answers(answers)
     subset = subset or DEFAULT_SUBSET
@@ -172,12 +172,25 @@ def _item(row: Row, layout: Layout, of: Filter) -> Item:
     )
 
 
-def _check_answers(answers: Answers) -> None:
-    prompt, texts = answers.prompt, answers.responses
+def names_of(row: Row, layout: Layout) -> tuple[str, str | None, str | None]:
+    """The id, subset and problem of a row."""
+    subset = _subset(row.columns, layout)
+    return _id(row, layout, subset), subset, _problem(row.columns, layout)
+
+
+def check_prompt(prompt: Turns) -> None:
+    """Raise RowError for turns that no response can follow."""
     if not prompt or prompt[-1]["role"] != "user" or not prompt[-1]["content"].strip():
         raise RowError(
             "no prompt", "the prompt must end with a turn of the user that is not empty; mend or remove the row"
         )
+    _check_length("`prompt`", sum(len(turn["content"]) for turn in prompt))
+
+
+def _check_answers(answers: Answers) -> None:
+    """Raise RowError for what makes no item."""
+    texts = answers.responses
+    check_prompt(answers.prompt)
     if len(texts) < 2:
         raise RowError("one response", f"the row has {len(texts)} responses; an item needs at least 2, remove the row")
     if len(texts) > MAX_RESPONSES:
@@ -186,7 +199,6 @@ def _check_answers(answers: Answers) -> None:
         if not text.strip():
             raise RowError("empty response", f"the response in {place} is empty; fill it in or remove the row")
         _check_length(place.rstrip(","), len(text))
-    _check_length("`prompt`", sum(len(turn["content"]) for turn in prompt))
     if len(set(texts)) == 1:
         names = " and ".join(answers.places) if len(texts) == 2 else f"all {len(texts)} responses"
         raise RowError("equal responses", f"{names} are equal; remove the row")

@@ -99,7 +99,7 @@ ROWS = {
     "no column": '{"question": "why?"}',
     "stands twice": '{"id": "a", "prompt": "x"}\n{"id": "a", "prompt": "y"}',
     "must end with a turn of the user": '{"prompt": [{"role": "assistant", "content": "x"}]}',
-    "roles system, user and assistant": '{"prompt": [{"role": "tool", "content": "x"}]}',
+    "use system, user or assistant": '{"prompt": [{"role": "tool", "content": "x"}]}',
     "rendered already": '{"prompt": "<bos><user>what is 2 plus 2?<end><assistant>"}',
 }
 

@@ -90,7 +90,7 @@ def test_two_processes_and_accumulation_take_the_step_of_one_process(llamas, pai
     wanted = ("--loss", "dpo", "--batch", 16, "--max-length", 128, "--lr", 1, "--warmup", 0, "--optimizer", "sgd")
     arguments = ("tune", pairs, "--model", llamas / "sft", *wanted, "--weights", "weight", "--device", "cpu", *extra)
     config = tmp_path / "two.yaml"
-    config.write_text("distributed_type: MULTI_CPU\nuse_cpu: true\nnum_machines: 1\nmixed_precision: 'no'\n")
+    config.write_text("distributed_type: MULTI_GPU\nnum_machines: 1\nmixed_precision: 'no'\n")
     ways = {
         "one": ("--micro-batch", 16),
         "accumulated": ("--micro-batch", 4),
