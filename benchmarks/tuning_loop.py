@@ -105,8 +105,7 @@ class Lab:
     def tuned(self, rows: Sequence[Row], seed: int, weights: str | None = None, **changed: Any) -> str:
         """The folder of a model that the policy became on the pairs."""
         folder = self.folder()
-        data = folder / "pairs.jsonl"
-        data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        data = write_rows(folder / "pairs.jsonl", rows)
         training = replace(Training(**RECIPES["minilab"]), seed=seed, **changed)
         tune(str(data), model=POLICY, out=folder / "tuned", training=training, weights=weights, options=CPU)
         return str(folder / "tuned" / "model")
@@ -128,6 +127,12 @@ class Lab:
         return dict(zip(labels, rows, strict=True))
 
 
+def write_rows(path: Path, rows: Sequence[Row]) -> Path:
+    """The rows as JSON lines; returns the path."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
 def difference(a: Floats, b: Floats, seed: int = 0) -> Estimate:
     """Mean of a − b over prompts, per cent, with its 95% percentile interval over RESAMPLES draws of prompts."""
     gains = 100 * (a - b)
@@ -147,8 +152,8 @@ def shown(found: Estimate) -> str:
 
 
 def _sampled(prompts: Sequence[Prompt], model: str, folder: Path, sampling: Sampling) -> list[list[str]]:
-    source, out = folder / "prompts.jsonl", folder / "responses.jsonl"
-    source.write_text("".join(json.dumps({"prompt": prompt.text}) + "\n" for prompt in prompts))
+    source = write_rows(folder / "prompts.jsonl", [{"prompt": prompt.text} for prompt in prompts])
+    out = folder / "responses.jsonl"
     sample_responses(str(source), model=model, out=out, sampling=sampling, options=CPU)
     return [[response["text"] for response in json.loads(line)["responses"]] for line in out.read_text().splitlines()]
 
