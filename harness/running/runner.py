@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -62,6 +63,8 @@ class _Job:
     """Conversations that the progress bar counts already."""
     chunk: dict[bytes, tuple[float, int]] = field(default_factory=dict[bytes, tuple[float, int]])
     """Key → log-probability and scored tokens, not in the store yet."""
+    report: ScorerReport = field(default_factory=ScorerReport)
+    """What their scorer had to say."""
     written: float = field(default_factory=time.monotonic)
 
 
@@ -151,17 +154,17 @@ class Runner:
     def _pass(self, plan: CheckpointPlan, parts: list[Part], answers: Answers, following: Path | None) -> list[Part]:
         """Answer parts of a plan; returns those that other processes are scoring."""
         left: list[Part] = []
-        report = ScorerReport()
         try:
             units = self._units(plan, parts, answers, left)
-            for scored in self.executor.score(plan.local, units, report, following):
+            for scored in self.executor.score(plan.local, units, following):
                 self._take(scored, plan, answers)
         finally:
-            for job in self._jobs.values():
-                self._write(job, plan.local)
-                job.claim.close()
+            with ExitStack() as claims:  # a full disk must not keep one
+                for job in self._jobs.values():
+                    claims.callback(job.claim.close)
+                for job in self._jobs.values():
+                    self._write(job, plan.local)
             self._jobs.clear()
-            self.store.add_report(self.settings.keys(plan.local).identity, report)
         return left
 
     def _units(
@@ -211,6 +214,7 @@ class Runner:
             key = job.keys[i]
             assert key is not None
             job.chunk[key] = (value, int(job.rendered.lengths[i]))
+        job.report = scored.report
         count = len(scored.logprobs)
         self.scored[plan.local.name] = self.scored.get(plan.local.name, 0) + count
         job.shown += count
@@ -225,6 +229,7 @@ class Runner:
 
     def _write(self, job: _Job, local: LocalCheckpoint) -> None:
         if job.chunk:
+            self.store.add_report(self.settings.keys(local).identity, job.report)
             values, lengths = zip(*job.chunk.values(), strict=True)
             self.store.append(list(job.chunk), values, lengths, local.name)
         job.chunk, job.written = {}, time.monotonic()

@@ -156,7 +156,7 @@ class ScoreStore:
         """Keep what a scorer had to say with its scores, for runs that find them here."""
         before = self.report(identity)
         notes = list(dict.fromkeys([*before.notes, *report.notes]))
-        if notes == before.notes and not report.trial:
+        if notes == before.notes and report.trial in ({}, before.trial):
             return
         text = json.dumps({"notes": notes, "trial": report.trial or before.trial})
         path = self.folder / _REPORTS / f"{identity}.json"

@@ -28,9 +28,7 @@ class ThisProcess:
         s = self.settings
         return scorer_opener(s.scorer, s.load, s.batch_tokens, s.max_length)[1](local)
 
-    def score(
-        self, local: LocalCheckpoint, units: Iterator[WorkUnit], report: ScorerReport, following: Path | None
-    ) -> Iterator[ScoredUnit]:
+    def score(self, local: LocalCheckpoint, units: Iterator[WorkUnit], following: Path | None) -> Iterator[ScoredUnit]:
         """See `Executor.score`."""
         first = next(units, None)
         if first is None:
@@ -43,19 +41,17 @@ class ThisProcess:
             for unit in units:
                 yield score_unit(scorer, unit)
         finally:
-            report.notes += scorer.notes
-            if isinstance(scorer, SharedPrefixScorer):
-                report.trial |= asdict(scorer.trial)
             del scorer
             _free_memory()
 
 
 def score_unit(scorer: Scorer, unit: WorkUnit) -> ScoredUnit:
-    """All of a unit's log-probabilities."""
+    """All of a unit's log-probabilities, and what the scorer has had to say."""
     values = np.zeros(len(unit.requests))
     for batch, logprobs in scorer.score(unit.requests.unpacked()):
         values[batch] = logprobs
-    return ScoredUnit(unit, values)
+    trial = asdict(scorer.trial) if isinstance(scorer, SharedPrefixScorer) else {}
+    return ScoredUnit(unit, values, ScorerReport(list(scorer.notes), trial))
 
 
 def _read_ahead(folder: Path) -> None:

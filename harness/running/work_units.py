@@ -56,14 +56,14 @@ class ScoredUnit:
 
     unit: WorkUnit
     logprobs: NDArray[np.float64]
+    report: ScorerReport
+    """What the scorer has had to say so far; kept before the scores are, so that nobody finds them without it."""
 
 
 class Executor(Protocol):
     """Scores units somewhere: in this process, or in many."""
 
-    def score(
-        self, local: LocalCheckpoint, units: Iterator[WorkUnit], report: ScorerReport, following: Path | None
-    ) -> Iterator[ScoredUnit]:
+    def score(self, local: LocalCheckpoint, units: Iterator[WorkUnit], following: Path | None) -> Iterator[ScoredUnit]:
         """Answer units as they are done, in any order; several may be taken before one is answered.
 
         Nothing is opened before the first unit comes. `following` is the folder of the checkpoint that comes next.

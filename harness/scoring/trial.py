@@ -110,7 +110,7 @@ def try_ways(model: PreTrainedModel) -> Trial:
         comparisons.append(architecture.compare(name, _known_obstacle(model, name)))
         if comparisons[-1].failure is None and way.shares_prefixes and architecture.ground.model is not model:
             itself = itself or _ground(model, "itself", _requests(_SHORT))
-            comparisons.append(_compare(itself, name, None))
+            comparisons += [_compare(itself, name, None)] if itself.requests else []
         if comparisons[-1].failure is None:
             return Trial(name, _reason(name, comparisons), tuple(comparisons))
     return Trial(AloneScorer.kind, _reason(AloneScorer.kind, comparisons), tuple(comparisons))
@@ -192,11 +192,14 @@ def _ground(model: PreTrainedModel, name: str, requests: list[ScoringRequest]) -
     alone = _sums(AloneScorer(model, 1), requests)
     plain = _eager(model, requests) if name != "itself" or model.dtype == torch.float32 else alone
     other = alone if plain is not alone else _sums(PaddedBatchScorer(model, 512), requests)
-    if not np.isfinite(plain).all():
+    finite = np.isfinite(plain)  # weights that are no numbers: scores say so, and there is nothing to compare
+    if name == "narrow" and not finite.all():
         raise ValueError("its plain pass gives no finite numbers")
+    requests = [request for request, kept in zip(requests, finite.tolist(), strict=True) if kept]
+    plain, other = plain[finite], other[finite]
     exact = model.dtype in {torch.float32, torch.float64}
     most = np.full(len(plain), 10 * _EXACT) if exact else 0.1 + 0.02 * np.abs(plain)
-    rounding = np.minimum(4 * np.nan_to_num(np.abs(other - plain)).max(), most)
+    rounding = np.minimum(4 * np.nan_to_num(np.abs(other - plain)).max(initial=0.0), most)
     tolerance = _EXACT + rounding + 4 * torch.finfo(model.dtype).eps * np.abs(plain)
     return _Ground(model, name, requests, plain, tolerance)
 
@@ -218,7 +221,7 @@ def _compare(ground: _Ground, way: str, obstacle: str | None) -> Comparison:
     requests = [ground.requests[index] for index in tried]
     plain, tolerance = ground.plain[tried], ground.tolerance[tried]
     dtype = str(ground.model.dtype).removeprefix("torch.")
-    size = max(len(request.token_ids) for request in requests)
+    size = max((len(request.token_ids) for request in requests), default=0)
     if obstacle:
         return Comparison(way, ground.name, dtype, len(requests), size, None, None, obstacle)
     try:

@@ -91,16 +91,23 @@ def _all(jobs: list[dict[str, Any]]) -> list[tuple[int, str]]:
 
 def main() -> None:
     os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "MPLBACKEND": "agg"}
-    for module in ("evaluate", "cli.main", "scoring.shared_prefix", "running.store_upkeep"):
+    for module in (
+        "evaluate",
+        "session",
+        "running.scoring_run",
+        "cli.main",
+        "scoring.shared_prefix",
+        "running.store_upkeep",
+    ):
         import_module(f"cdr_eval.harness.{module}")
     for module in ("run_format.results", "write", "figures", "html"):
         import_module(f"cdr_eval.reports.{module}")
     from cdr_eval.harness.rendering import chat
-    from cdr_eval.harness.running import claims, runner
+    from cdr_eval.harness.running import claims, runner, work_units
 
     # A small grid in many small steps: a unit of some responses, each written at once.
     runner.CHUNK_SECONDS, runner.POLL_SECONDS, claims.BEAT_SECONDS, claims.DEAD_SECONDS = 0.0, 0.05, 0.1, 2.0
-    runner.UNIT_TOKENS["cpu"] = 800
+    work_units.UNIT_TOKENS["cpu"] = 800
     chat._RENDER_SECONDS = 1.0
     import_module("transformers.models.llama.modeling_llama")
     print("ready", flush=True)

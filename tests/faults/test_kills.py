@@ -56,7 +56,7 @@ def test_killed_at_steps_that_write_the_run_directory(grid: Rounds, tmp_path: Pa
         last = grid.one(job)[0] == 0
         if not last and out.exists():
             read_run(out)
-            assert different(out, before) == []
+            assert [] in (different(out, before), different(out, grid.clean))
         step += 1 + step // 3
     assert different(out, grid.clean) == []
     assert list(tmp_path.glob(".run-*")) == [], "what the killed ones left is gone"

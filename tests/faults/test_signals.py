@@ -12,9 +12,9 @@ from tests.faults.rounds import Rounds, different, scores
 
 SLOWLY = """
 import sys, time
-from cdr_eval.harness.running import runner
+from cdr_eval.harness.running import runner, work_units
 runner.CHUNK_SECONDS = 0.0
-runner.UNIT_TOKENS["cpu"] = 800
+work_units.UNIT_TOKENS["cpu"] = 800
 write = runner.Runner._write
 def slowly(*arguments):
     write(*arguments)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 from cdr_eval.errors import UserError
@@ -45,8 +44,10 @@ def margin(result: RunResult, variant: str, strong: str = "sft", weak: str | Non
     return rows["margin"].to_numpy(dtype=float)
 
 
-def same(first: dict[str, pd.DataFrame], second: dict[str, pd.DataFrame]) -> bool:
-    return first.keys() == second.keys() and all(first[name].equals(second[name]) for name in first)
+def same(first: RunResult, second: RunResult) -> bool:
+    return first.tables.keys() == second.tables.keys() and all(
+        first.table(name).equals(second.table(name)) for name in first.tables
+    )
 
 
 def by_hand(folder: Path, template: str, path: Path) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
@@ -113,7 +114,7 @@ def test_the_real_file_under_every_variant(llamas: Path, tmp_path: Path):
     options = Options(store=tmp_path / "store", resamples=200, limit=6)
     result = pair(llamas, options, path)
     assert set(result.margins["variant"]) == {*RATIOS, *ALONE}
-    assert len(result.tables["items"]) == 6
+    assert len(result.table("items")) == 6
     assert result.margins["margin"].notna().all()
     assert result.run["counts"]["unscored"] == {}
     assert "refusals-dangerous" in result.run["task"]["missing_subsets"]
@@ -141,7 +142,7 @@ def test_a_second_identical_run_makes_no_forward_pass(
     assert all(scored > 48 for scored in whole.run["responses_scored"].values())
     assert passes == []
     assert after.run["responses_scored"] == {}
-    assert same(whole.tables, after.tables)
+    assert same(whole, after)
 
 
 def test_no_variant_needs_a_pass_that_all_variants_have_not_paid(
@@ -231,7 +232,7 @@ def test_grids_have_every_ordered_pair(llamas: Path, options: Options, items_fil
 
 def test_oracle_routes_are_by_section(whole: RunResult):
     result = whole
-    items = result.tables["items"]
+    items = result.table("items")
     section = items["section"].to_numpy()
     assert set(section) == {"Chat", "Chat Hard", "Safety", "Reasoning"}
     source = {"Safety": "cdr-safety", "Reasoning": "cdr-code-math", "Chat": "vanilla", "Chat Hard": "vanilla"}
@@ -251,7 +252,7 @@ def test_oracle_routes_are_by_section(whole: RunResult):
 def test_the_same_seed_gives_the_same_tables_and_another_seed_other_demonstrations(
     llamas: Path, options: Options, whole: RunResult, items_file: Path
 ):
-    assert same(whole.tables, pair(llamas, options, items_file).tables)  # another store, scored afresh
+    assert same(whole, pair(llamas, options, items_file))  # another store, scored afresh
     other = pair(llamas, replace(options, seed=1), items_file, "vanilla", "judge-safety", "cdr-safety")
     assert (margin(other, "vanilla") == margin(whole, "vanilla")).all()
     assert (margin(other, "judge-safety") == margin(whole, "judge-safety")).all()
@@ -263,9 +264,9 @@ def test_a_limit_takes_items_evenly_and_changes_none_of_them(
 ):
     part = pair(llamas, replace(warm, limit=6), items_file, "vanilla")
     assert part.run["responses_scored"] == {}
-    assert len(set(part.tables["items"]["section"])) > 1
-    assert len(part.tables["items"]) == 6
-    by_item = dict(zip(whole.tables["items"]["item"], margin(whole, "vanilla"), strict=True))
+    assert len(set(part.table("items")["section"])) > 1
+    assert len(part.table("items")) == 6
+    by_item = dict(zip(whole.table("items")["item"], margin(whole, "vanilla"), strict=True))
     assert part.margins["margin"].tolist() == [by_item[item] for item in part.margins["item"]]
     assert any("Only 6 items were scored" in note for note in part.run["notes"])
 
@@ -326,7 +327,7 @@ def test_a_router_of_nan_weights_is_not_passed_over_in_silence(broken: Path, opt
     options = replace(options, router=str(broken / "nan"))
     result = pair(broken, options, items_file, "vanilla", "cdr-adaptive-router")
     assert any("nan" in note and "rout" in note for note in result.run["notes"])
-    assert set(result.tables["items"]["domain_routed"]) == {""}  # every item keeps its prompt
+    assert set(result.table("items")["domain_routed"]) == {""}  # every item keeps its prompt
     assert (margin(result, "cdr-adaptive-router") == margin(result, "vanilla")).all()
 
 
@@ -334,7 +335,7 @@ def test_a_router_of_its_own_is_scored_once_for_the_whole_grid(llamas: Path, opt
     options = replace(options, router=str(llamas / "dpo"))
     result = grid(llamas, options, items_file, "base", "sft", variants=("cdr-adaptive-router",))
     assert result.run["responses_scored"]["dpo"] == 3 * 24
-    assert set(result.tables["items"]["domain_routed"]) <= {"", "safety", "code-math"}
+    assert set(result.table("items")["domain_routed"]) <= {"", "safety", "code-math"}
 
 
 def test_a_damaged_chunk_of_the_store_is_scored_again_and_noted(llamas: Path, options: Options, items_file: Path):
@@ -345,7 +346,7 @@ def test_a_damaged_chunk_of_the_store_is_scored_again_and_noted(llamas: Path, op
     after = pair(llamas, options, items_file, "vanilla")
     assert sum(after.run["responses_scored"].values()) == 96
     assert any("damaged chunks of the score store were set aside" in note for note in after.run["notes"])
-    assert same(before.tables, after.tables)
+    assert same(before, after)
 
 
 def test_unknown_variants_and_families_are_refused_before_any_model_is_loaded(

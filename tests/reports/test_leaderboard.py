@@ -1,6 +1,7 @@
 """The Markdown reports of real runs, checked against the files that they are made from."""
 
 import csv
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -105,7 +106,8 @@ def test_chance_is_what_the_data_say_and_a_row_of_its_own_where_it_differs(make_
 def test_the_rule_is_the_tasks_and_margins_of_many_responses_are_explained(make_run: Callable[[str], Path]) -> None:
     path = make_run("pair")
     assert "margins (best reward" not in report_of(path)
-    rewrite(path / "run.json", "the chosen response gets the higher reward; a tie counts one half", "best of four")
+    rule = json.loads((path / "run.json").read_text(encoding="utf-8"))["task"]["rule"]
+    rewrite(path / "run.json", rule, "best of four")
     rewrite(path / "run.json", '"responses": 192', '"responses": 384')
     report = report_of(path)
     assert "The rule: best of four." in report

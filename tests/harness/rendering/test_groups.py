@@ -7,7 +7,7 @@ import pytest
 import yaml
 from cdr_eval.errors import UserError
 from cdr_eval.harness import Options
-from cdr_eval.harness.rendering.groups import Group, common_family, open_group
+from cdr_eval.harness.rendering.groups import Group, open_group
 from cdr_eval.harness.scoring.loading import LoadOptions
 from cdr_eval.harness.tables.run_record import benchmark_scores
 from cdr_eval.model_registry.checkpoint_files import find_checkpoint
@@ -24,7 +24,7 @@ def group(*named: Path | str, registry: Registry | None = None, options: Options
     known = registry or load_registry()
     checkpoints = [find_checkpoint(str(name), known) for name in named]
     pairs = [(checkpoints[0].name, checkpoints[-1].name)]
-    return open_group(checkpoints, pairs, common_family(checkpoints, known), known, options or Options(), LOAD)
+    return open_group(checkpoints, pairs, known.common_family(checkpoints), known, options or Options(), LOAD)
 
 
 def with_tokenizer(folder: Path, source: Path, tokenizer: PreTrainedTokenizerFast, template: str | None) -> Path:

@@ -1,6 +1,7 @@
 """The runner: fixed units, nothing scored twice, and what an interrupted pass leaves."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -111,18 +112,15 @@ class Watched:
         self.opened: list[str] = []
         self.units = 0
 
-    def score(
-        self, local: LocalCheckpoint, units: Iterator[WorkUnit], report: ScorerReport, following: Path | None
-    ) -> Iterator[ScoredUnit]:
+    def score(self, local: LocalCheckpoint, units: Iterator[WorkUnit], following: Path | None) -> Iterator[ScoredUnit]:
         """With `ahead` all units are taken before one is answered, the last first."""
         taken = iter(list(units)[::-1]) if self.ahead else units
-        for scored in ThisProcess(SETTINGS).score(local, taken, report, following):
+        for scored in ThisProcess(SETTINGS).score(local, taken, following):
             if local.name not in self.opened[-1:]:
                 self.opened.append(local.name)
-                report.notes.append(f"opened {local.name}")
             self.before(self.units)
             self.units += 1
-            yield scored
+            yield replace(scored, report=ScorerReport([f"opened {local.name}"]))
 
 
 def runner_of(folder: Path, renderer: PartRenderer, executor: Watched | None = None, mean: bool = False) -> Runner:
@@ -244,11 +242,9 @@ def test_a_pass_whose_claim_is_lost_stops_and_tries_again(plan: CheckpointPlan, 
     passes: list[int] = []
     score = executor.score
 
-    def counted(
-        local: LocalCheckpoint, units: Iterator[WorkUnit], report: ScorerReport, following: Path | None
-    ) -> Iterator[ScoredUnit]:
+    def counted(local: LocalCheckpoint, units: Iterator[WorkUnit], following: Path | None) -> Iterator[ScoredUnit]:
         passes.append(executor.units)
-        return score(local, units, report, following)
+        return score(local, units, following)
 
     executor.score = counted
     (answers,) = run.run([plan])

@@ -106,7 +106,10 @@ def test_a_check_says_how_often_the_head_is_right_and_how_sure(trained, others, 
     ended = CliRunner().invoke(cli, [*arguments, "--out", str(out)])
     assert f"overall: {100 * overall['accuracy']:.1f}%" in ended.output
     assert pd.read_csv(out / "accuracy.csv")["n"].iloc[0] == 40
-    assert json.loads((out / "check.json").read_text())["annotator"]["training_pairs"] == read_record(trained)["training_pairs"]
+    assert (
+        json.loads((out / "check.json").read_text())["annotator"]["training_pairs"]
+        == read_record(trained)["training_pairs"]
+    )
     again = CliRunner().invoke(cli, [*arguments, "--out", str(out)]).exception
     assert "is not empty" in str(again)
     printed = json.loads(CliRunner().invoke(cli, [*arguments, "--json"]).stdout)
