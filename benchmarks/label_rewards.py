@@ -137,9 +137,9 @@ def report(lab: Lab, pairs: int, start: Outcome, arms: Mapping[str, Arm], second
         f"{os.environ.get('OMP_NUM_THREADS', 'all')} thread(s).\n"
     )
     yield (
-        f"minilab-sft, DPO (β 0.1, learning rate 5e-5, batch 16, one epoch) on {pairs:,} of {lab.prompts:,} prompts, "
-        f"which had good and bad responses among {SAMPLES}: the best by the reward against one of the others, drawn. Gain: "
-        f"share of good answers among 8 samples on {n} held-out prompts over the start's "
+        f"minilab-sft, DPO (β 0.1, learning rate 5e-5, batch 16, one epoch) on {pairs:,} prompts of {lab.prompts:,} "
+        f"that had good and bad responses among {SAMPLES}; the best by the reward against one of the others, drawn. "
+        f"Gain: share of good answers among 8 samples on {n} held-out prompts over the start's "
         f"{100 * start.good.mean():.1f}%, in points, paired by prompt, mean of {repeats} seeds, 95% bootstrap "
         f"interval over prompts; greedy of the start {100 * start.greedy:.1f}%, {start.words:.1f} words, "
         f"{start.distinct:.1f} different texts among 8.\n"
