@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def head(llamas, tmp_path_factory):
 
 def test_an_annotator_stands_beside_the_pair_with_its_own_accuracy(llamas, items_file, options, head, tmp_path):
     options = replace(options, annotators=(head,))
-    pair = {"strong": str(llamas / "dpo"), "weak": str(llamas / "sft"), "task": str(items_file)}
+    pair: dict[str, Any] = {"strong": str(llamas / "dpo"), "weak": str(llamas / "sft"), "task": str(items_file)}
     result = evaluate_pair(**pair, variants=["vanilla", "likelihood"], options=options)
     overall = result.accuracy.query("scope == 'overall' and variant == 'annotator'").iloc[0]
     rewards = load_annotator(head).rewards(load_task(str(items_file)).items).reshape(-1, 2)
@@ -64,8 +65,12 @@ def test_a_grid_ranks_annotators_and_leaves_its_gap_analyses_as_they_are(llamas,
 
 
 def test_an_annotator_that_saw_the_prompts_or_takes_a_name_is_refused(llamas, head, options, tmp_path):
-    pairs = {"strong": str(llamas / "dpo"), "weak": str(llamas / "sft"), "task": str(head.parent / "pairs.jsonl")}
-    with pytest.raises(UserError, match="of 64 prompts are among those .* --allow-overlap"):
+    pairs: dict[str, Any] = {
+        "strong": str(llamas / "dpo"),
+        "weak": str(llamas / "sft"),
+        "task": str(head.parent / "pairs.jsonl"),
+    }
+    with pytest.raises(UserError, match=r"of 64 prompts are among those .* --allow-overlap"):
         evaluate_pair(**pairs, variants=["vanilla"], options=replace(options, annotators=(head,)))
     allowed = replace(options, annotators=(head,), allow_overlap=True)
     result = evaluate_pair(**pairs, variants=["vanilla"], options=allowed)
