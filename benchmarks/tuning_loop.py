@@ -32,6 +32,7 @@ POLICY: Final = "minilab-sft"
 JUDGED: Final = 8
 """Samples a held-out prompt."""
 RESAMPLES: Final = 10_000
+_SAMPLING: Final = Sampling(batch=2048, max_new_tokens=MAX_NEW_TOKENS)
 CPU: Final = Options(device="cpu")
 Row = dict[str, Any]
 
@@ -70,10 +71,8 @@ class Lab:
     def outcome(self, model: str) -> Outcome:
         """Sample and judge; the same random numbers for every model."""
         prompts = benchmark_prompts(self.per_section)
-        texts = _sampled(prompts, model, self.folder(), Sampling(n=JUDGED, batch=2048, max_new_tokens=MAX_NEW_TOKENS))
-        greedy = _sampled(
-            prompts, model, self.folder(), Sampling(n=1, temperature=0, batch=512, max_new_tokens=MAX_NEW_TOKENS)
-        )
+        texts = sampled(prompts, model, self.folder(), n=JUDGED)
+        greedy = sampled(prompts, model, self.folder(), n=1, temperature=0)
         return Outcome(
             _judged(prompts, texts).mean(axis=1),
             float(_judged(prompts, greedy).mean()),
@@ -87,8 +86,7 @@ class Lab:
         Prompts with one text alone are left out.
         """
         prompts = training_prompts(self.prompts)
-        sampling = Sampling(n=samples, batch=2048, max_new_tokens=MAX_NEW_TOKENS, seed=1)
-        drawn = _sampled(prompts, POLICY, self.folder(), sampling)
+        drawn = sampled(prompts, POLICY, self.folder(), n=samples, seed=1)
         rows = [tuple(dict.fromkeys(filter(str.strip, texts))) for texts in drawn]
         return Items(
             Item(
@@ -151,10 +149,11 @@ def shown(found: Estimate) -> str:
     return f"{found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
 
 
-def _sampled(prompts: Sequence[Prompt], model: str, folder: Path, sampling: Sampling) -> list[list[str]]:
+def sampled(prompts: Sequence[Prompt], model: str, folder: Path, **settings: Any) -> list[list[str]]:
+    """The responses of a model to each prompt; `settings` are those of `Sampling`."""
     source = write_rows(folder / "prompts.jsonl", [{"prompt": prompt.text} for prompt in prompts])
     out = folder / "responses.jsonl"
-    sample_responses(str(source), model=model, out=out, sampling=sampling, options=CPU)
+    sample_responses(str(source), model=model, out=out, sampling=replace(_SAMPLING, **settings), options=CPU)
     return [[response["text"] for response in json.loads(line)["responses"]] for line in out.read_text().splitlines()]
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from ..errors import UserError
 from ..model_registry.registry import load_registry
 from ..tasks.conditioning import Conditioning, conversations
-from ..tasks.criteria import load_criteria
+from ..tasks.criteria import DEFAULT_CRITERIA, load_criteria
 from ..tasks.item import Item, Turn
 from ..tasks.variants import Role, Route, declare_variants, select_variants
 from .comparisons import pair_of
@@ -22,8 +22,6 @@ from .scoring.loading import load_options
 from .scoring.opening import scorer_opener
 from .scoring.protocol import Scorer
 from .tuning.pairs import prompt_hash
-
-_CRITERIA = Path(__file__).parent.parent / "tasks" / "criteria" / "rewardbench.yaml"
 
 
 class DensityRatioReward:
@@ -46,7 +44,7 @@ class DensityRatioReward:
         options: Options | None = None,
     ) -> None:
         options, known = options or Options(), load_registry(registry)
-        self._criteria = load_criteria(options.criteria or _CRITERIA)
+        self._criteria = load_criteria(options.criteria or DEFAULT_CRITERIA)
         (self._variant,) = select_variants([variant], declare_variants(self._criteria))
         if any(isinstance(t.conditioning, Route) or t.conditioning.kind[:5] == "judge" for t in self._variant.terms):
             raise UserError(
@@ -59,7 +57,8 @@ class DensityRatioReward:
         members = {member.local.name: member for member in group.members}
         opened = scorer_opener(options.scorer, load, options.batch_tokens, options.max_length)[1]
         roles: dict[Role, str] = {"strong": comparison.pairs[0][0], "weak": comparison.pairs[0][1]}
-        used = {role: members[roles[role]] for role in dict.fromkeys(term.role for term in self._variant.terms)}
+        wanted: list[Role] = [term.role for term in self._variant.terms]
+        used = {role: members[roles[role]] for role in dict.fromkeys(wanted)}
         scorers = {name: opened(members[name].local) for name in {member.local.name for member in used.values()}}
         self._sides: dict[Role, tuple[ChatRenderer, Scorer]] = {
             role: (member.renderer, scorers[member.local.name]) for role, member in used.items()

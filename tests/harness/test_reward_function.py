@@ -1,6 +1,7 @@
 """A density ratio as a function: the rewards of a run, and a trainer that takes it."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from cdr_eval.tasks.catalog import load_task
 def test_rewards_are_those_of_a_run(llamas, items_file, options, variant):
     strong, weak = str(llamas / "dpo"), str(llamas / "sft")
     result = evaluate_pair(strong, weak, task=str(items_file), variants=[variant], options=options)
-    table = next(iter(result.tables["rewards"]()))
+    frames: Any = result.tables["rewards"]
+    table = next(iter(frames()))
     reward = DensityRatioReward(strong, weak, variant=variant, options=options)
     items = load_task(str(items_file)).items
     pairs = [(item.prompt, text) for item in items for text in item.responses]
