@@ -130,7 +130,7 @@ def report(looks: Sequence[Look], seconds: float) -> Iterator[str]:
         found = difference(better, worse)
         yield f"| {name}: {claim} | {shown(found)} | {verdict(found)} |"
     yield (
-        f"\nThe best look, at step {best.step}, is chosen on every other held-out prompt, and H2 is judged on the {n // 2} "
+        f"\nThe best look, at step {best.step}, is chosen on every other held-out prompt; H2 is judged on the {n // 2} "
         "others."
     )
 

@@ -16,7 +16,7 @@ from ..tasks.variants import Role, Route, declare_variants, select_variants
 from .comparisons import pair_of
 from .options import Options
 from .rendering.chat import ChatRenderer
-from .rendering.groups import open_group
+from .rendering.groups import Member, open_group
 from .rewards import Scores, rewards
 from .scoring.loading import load_options
 from .scoring.opening import scorer_opener
@@ -58,7 +58,7 @@ class DensityRatioReward:
         opened = scorer_opener(options.scorer, load, options.batch_tokens, options.max_length)[1]
         roles: dict[Role, str] = {"strong": comparison.pairs[0][0], "weak": comparison.pairs[0][1]}
         wanted: list[Role] = [term.role for term in self._variant.terms]
-        used = {role: members[roles[role]] for role in dict.fromkeys(wanted)}
+        used: dict[Role, Member] = {role: members[roles[role]] for role in wanted}
         scorers = {name: opened(members[name].local) for name in {member.local.name for member in used.values()}}
         self._sides: dict[Role, tuple[ChatRenderer, Scorer]] = {
             role: (member.renderer, scorers[member.local.name]) for role, member in used.items()
