@@ -24,6 +24,7 @@ from .tables import (
     EffectRow,
     FixedRow,
     GapStatistic,
+    LeftOutRow,
     LengthRow,
     PairRow,
     RecommendationRow,
@@ -52,6 +53,7 @@ class Run:
     calibration: tuple[CalibrationRow, ...]
     confidence: tuple[ConfidenceRow, ...]
     length: tuple[LengthRow, ...]
+    left_out: tuple[LeftOutRow, ...]
 
     def table(self, stem: str) -> tuple[Record, ...]:
         """The rows of a CSV table."""
