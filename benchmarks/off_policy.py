@@ -1,4 +1,4 @@
-"""Does an annotator keep its accuracy on a policy's samples? python -m benchmarks.off_policy > benchmarks/results/off_policy.md
+"""Is an annotator right off its own data? python -m benchmarks.off_policy > benchmarks/results/off_policy.md
 
 CW-PO (arXiv 2603.04968, its online tables) in small. For the same held-out prompts, pairs of a good and a bad response
 that the world's grammar wrote, which the annotator was trained on the like of, and pairs that minilab-sft sampled.
