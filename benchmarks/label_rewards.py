@@ -6,6 +6,9 @@ the same prompts (those with good and bad responses), the same responses and the
 the response of highest reward, the rejected one is drawn from the others.
 """
 
+# pyright: reportUnknownMemberType=false
+# (matplotlib does not type the keyword arguments of its drawing methods)
+
 import os
 import tempfile
 import time
@@ -17,6 +20,8 @@ from typing import Any, Final
 import numpy as np
 from cdr_eval.harness.statistics.arrays import Estimate, Floats
 from cdr_eval.harness.statistics.intervals import percentile_interval
+from cdr_eval.reports.figure_labels import place_labels
+from cdr_eval.reports.figure_style import GREY, in_style, look, new_figure, save_figure
 from cdr_eval.tasks.item import Item
 from cdr_eval.tasks.items import Items
 from scipy.stats import spearmanr
@@ -24,6 +29,7 @@ from transformers.utils.logging import disable_progress_bar
 
 from benchmarks.tuning_loop import POLICY, RESAMPLES, Lab, Outcome, Row, difference, shown, verdict
 
+RESULTS: Final = Path(__file__).parent / "results"
 SEEDS: Final = (0, 1, 2)
 """Of the drawn rejected responses and of training."""
 PROMPTS: Final = 1500
@@ -128,6 +134,24 @@ def rank_correlation(arms: Mapping[str, Arm], start: Outcome) -> Estimate:
     return Estimate(_spearman(accuracy, gains.mean(axis=1)), float(low), float(high))
 
 
+def draw(arms: Mapping[str, Arm], start: Outcome, folder: Path) -> None:
+    """Gain against label accuracy as label_rewards.svg."""
+    with in_style():
+        figure = new_figure(6.5, 4.0)
+        axes = figure.add_subplot()
+        points = [(100 * arm.accuracy, difference(arm.good, start.good)) for arm in arms.values()]
+        for x, gain in points:
+            axes.plot([x, x], [gain.low, gain.high], color=GREY, linewidth=0.8)
+        axes.plot([x for x, _ in points], [gain.value for _, gain in points], "o", color=look(0).colour)
+        texts = [(x, gain.value, name) for (x, gain), name in zip(points, arms, strict=True)]
+        axes.set_xlabel("right labels (per cent)")
+        axes.set_ylabel("gain in good answers (points)")
+        axes.axhline(0, color=GREY, linewidth=0.6)
+        place_labels(axes, texts, [(x, gain.value) for x, gain in points])
+        save_figure(figure, folder, "label_rewards")
+        (folder / "label_rewards.png").unlink()
+
+
 def report(lab: Lab, pairs: int, start: Outcome, arms: Mapping[str, Arm], seconds: float) -> Iterator[str]:
     """The page, line by line."""
     n, repeats = len(start.good), len(next(iter(arms.values())).outcomes)
@@ -157,6 +181,7 @@ def report(lab: Lab, pairs: int, start: Outcome, arms: Mapping[str, Arm], second
             f"{shown(difference(arm.good, start.good))} | {seeds} | {100 * greedy:.1f}% | {words:.1f} | {distinct:.1f} "
             "|"
         )
+    yield "\n![Gain against label accuracy, 95% intervals](label_rewards.svg)"
     yield "\n| hypothesis, written down before | difference in points | verdict |\n|---|---|---|"
     for name, claim, better, worse in HYPOTHESES:
         found = difference(arms[better].good, arms[worse].good)
@@ -180,6 +205,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab(Path(folder), PROMPTS)
         pairs, start, arms = experiment(lab)
+    draw(arms, start, RESULTS)
     for line in report(lab, pairs, start, arms, time.monotonic() - started):
         print(line)
 
