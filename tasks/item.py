@@ -43,6 +43,8 @@ class Item:
     """What the item is in its group."""
     problem: str | None = None
     """Items that share a problem are not independent: they are resampled together."""
+    finish: tuple[str, ...] = ()
+    """Why each response ended, where that is known; "length" is one that was cut."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     """For breakdowns (language, models), never for scoring."""
 

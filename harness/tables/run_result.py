@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ...reports.run_format.results import RunResult
 from .accuracy import accuracy_table, comparison_table
 from .analysis import grid_analyses, pair_analyses
+from .best_of_n import best_of_table
 from .run_record import RunFacts, items_table, pairs_table, run_record
 from .sample import Label, Sample
 
@@ -33,6 +34,8 @@ def run_result(facts: RunFacts, labels: Sequence[Label], rewards: NDArray[np.flo
     }
     if facts.kind == "pair":
         tables |= pair_analyses(labels, rewards, sample, options.seed)
+        picked = best_of_table(labels, rewards, sample.responses, sample.chars, sample.bootstrap)
+        tables |= {"best_of": picked} if len(picked) else {}
     else:
         tables |= {"pairs": pairs_table(accuracy, facts), **grid_analyses(facts, labels, rewards, sample)}
     return RunResult(run_record(facts, int((margins == 0).sum())), tables)
