@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any, Self, TypedDict
 
@@ -82,4 +82,4 @@ def _hashed(item: Item) -> dict[str, Any]:
         values = {"id": item.id, "subset": item.subset, "prompt": item.prompt, "problem": item.problem}
         return {**values, "chosen": chosen, "rejected": rejected}
     empty: tuple[Any, ...] = ((), {}, "", None)
-    return {f.name: value for f in fields(item) if (value := asdict(item)[f.name]) not in empty}
+    return {name: value for name, value in asdict(item).items() if value not in empty}

@@ -36,14 +36,12 @@ def best_of_table(
     baselines = np.stack([np.zeros(len(within)), chars.astype(np.float64), within])
     every = np.concatenate([rewards, baselines])
     names = [*labels, *(("", "", name) for name in BASELINES)]
-    rows: list[list[object]] = []
-    for k in sizes(most):
-        credits = low + scale * np.where(graded, best_of(every, known, k), np.nan)
-        for label, (n, value, interval) in zip(names, mean_intervals(credits, bootstrap), strict=True):
-            rows.append([*label, k, n, value, *interval])
-    table = pd.DataFrame(rows, columns=pd.Index(BEST_OF_COLUMNS))
-    by_reward = np.arange(len(rows)).reshape(-1, len(names)).T.ravel()
-    return table.iloc[by_reward].reset_index(drop=True)
+    ks = sizes(most)
+    credits = [low + scale * np.where(graded, best_of(every, known, k), np.nan) for k in ks]
+    found = mean_intervals(np.stack(credits, axis=1).reshape(-1, len(graded)), bootstrap)
+    keys = [(*name, k) for name in names for k in ks]
+    rows = [[*key, n, value, *interval] for key, (n, value, interval) in zip(keys, found, strict=True)]
+    return pd.DataFrame(rows, columns=pd.Index(BEST_OF_COLUMNS))
 
 
 def sizes(most: int) -> list[int]:
