@@ -114,7 +114,8 @@ def _methods_section(run: Run, info: AnnotationInfo) -> Section:
     text = (
         f"The reward of a response is {info.reward}.{how} Choice: {described(info.choice)}. Confidence is "
         f"2σ(m / τ) − 1 of a pair's margin m. Weights: {info.weights}; share of pairs kept: "
-        f"{info.top:g}. Intervals are from {count(run.info.resamples)} bootstrap resamples of prompts (seed {run.info.seed}), those of shares of pairs "
+        f"{info.top:g}. Intervals are from {count(run.info.resamples)} bootstrap resamples of prompts (seed "
+        f"{run.info.seed}), those of shares of pairs "
         f"Wilson's with clusters of prompts. Criteria: {run.info.criteria}. Versions: {described(run.info.versions)}."
     )
     drawn = f"The responses were sampled so: {described(info.sampling)}." if info.sampling else ""

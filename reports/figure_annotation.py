@@ -17,13 +17,14 @@ from .run_format.tables import BestOfRow, StatisticRow
 from .scores import Reward
 
 
-def draw_shares(rows: Sequence[StatisticRow], across: str, up: str) -> Figure:
-    """A bar a row; a line where all were equal."""
+def draw_shares(rows: Sequence[StatisticRow], across: str, up: str, *, level: bool = False) -> Figure:
+    """A bar a row; with `level` a line where all were equal."""
     figure = new_figure(6.2, 3.2)
     axes: Axes = figure.add_subplot()
     values = [100 * (row.value or 0) for row in rows]
     axes.bar(range(len(rows)), values, width=0.8, color=OKABE_ITO[0])
-    axes.axhline(sum(values) / len(values), color=GREY, linewidth=0.8, linestyle=":")
+    if level:
+        axes.axhline(sum(values) / len(values), color=GREY, linewidth=0.8, linestyle=":")
     every = max(1, len(rows) // 16)
     axes.set_xticks(range(0, len(rows), every), [row.name.replace(" to ", "–") for row in rows[::every]], fontsize=7)
     axes.set_xlabel(across)

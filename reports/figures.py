@@ -91,7 +91,7 @@ def _annotation_figures(run: Run, taken: set[str]) -> Iterable[Drawing]:
     indices = [row for row in run.statistics if row.statistic == "share of chosen" and row.topic == "index"]
     if len(indices) > 1:
         picture = Picture("index", file_stem("sample index", taken), "Share of the chosen by sample index")
-        yield Drawing(picture, lambda: draw_shares(indices, "sample index", "share of chosen (%)"))
+        yield Drawing(picture, lambda: draw_shares(indices, "sample index", "share of chosen (%)", level=True))
     lengths = read_lengths(run)
     if len(lengths):
         alt = "Length of the chosen against that of the rejected response, a dot a prompt"

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
@@ -114,6 +114,5 @@ def environment() -> Environment:
         loader=FunctionLoader(asset),
     )
     names = {"count": count, "percent": percent, "percent_interval": percent_interval, "plain": plain, "signed": signed}
-    shown: Any = made.globals
-    shown.update(names, line=one_line, shortened=shortened, written=written)
+    cast(Any, made).globals.update(names, line=one_line, shortened=shortened, written=written)
     return made

@@ -27,8 +27,7 @@ from .candidates import CUT, Candidates
 from .card import card_text
 from .choosing import Pairs
 from .dataset import PreferenceData, test_prompts
-from .formats import Render
-from .rewarding import Rewarded, rendered_texts
+from .rewarding import Rewarded, text_renderer
 from .settings import Annotating
 from .statistics import Annotated, statistic_rows
 from .tables import dropped_table, prompts_table, responses_table
@@ -71,7 +70,7 @@ class Made:
             weight_of(settings.weight, settings.clip)(margin, tau),
             settings.format,
             test_prompts(ids, settings.test),
-            self._render() if settings.format == "text" else None,
+            text_renderer(self.rewarded.session) if settings.format == "text" and self.rewarded.session else None,
         )
 
     def result(self, seconds: float) -> RunResult:
@@ -232,11 +231,6 @@ class Made:
         if not self.temperature.calibrated:
             notes.append(f"The temperature is {self.temperature.source}: confidences order pairs, and are no chances.")
         return notes
-
-    def _render(self) -> Render:
-        assert self.rewarded.session is not None
-        renderer = self.rewarded.session.groups[0].members[0].renderer
-        return lambda turns, response: rendered_texts(turns, response, renderer)
 
 
 def _sampling_record(source: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -143,15 +143,23 @@ def check_unrendered(items: Items, renderer: "ChatRenderer") -> None:
             )
 
 
-def rendered_texts(turns: Sequence[Turn], response: str, renderer: "ChatRenderer") -> tuple[str, str]:
-    """Prompt and response as a template writes them, without the BOS that a tokenizer adds."""
+def text_renderer(session: "Session") -> Callable[[Sequence[Turn], str], tuple[str, str]]:
+    """Prompt and response as the template writes them, less the BOS where a tokenizer would add a second one."""
     from ...tasks.conditioning import Conversation
+    from ..scoring.loading import load_tokenizer
 
-    conversation = Conversation(tuple(turns), response)
-    rendered = renderer.text(conversation)
-    text = renderer.text_without_bos(conversation)
-    start = rendered.response[0] - (len(rendered.text) - len(text))
-    return text[:start], text[start:]
+    member = session.groups[0].members[0]
+    tokenizer: Any = load_tokenizer(member.local.path, session.load)
+    adds_bos = tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
+
+    def render(turns: Sequence[Turn], response: str) -> tuple[str, str]:
+        conversation = Conversation(tuple(turns), response)
+        whole = member.renderer.text(conversation)
+        text = member.renderer.text_without_bos(conversation) if adds_bos else whole.text
+        start = whole.response[0] - (len(whole.text) - len(text))
+        return text[:start], text[start:]
+
+    return render
 
 
 def _check_templates(group: "Group", options: Options) -> None:

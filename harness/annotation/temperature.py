@@ -52,16 +52,14 @@ def weight_of(kind: Weights, clip: float) -> Callable[[Floats, float], Floats]:
 
 def auto_temperature(margin: Floats) -> Temperature:
     """The τ at which the mean confidence of margins (P,), all above 0, is one half."""
-    scale = float(np.median(margin))
+    margin = np.maximum(margin, 1e-290)
+    ends = np.log([margin.min() / 100, margin.max() * 100])  # where all confidences are next to 1, and to 0
 
-    def excess(log_ratio: float) -> float:
-        return float(confidence(margin, scale * np.exp(log_ratio)).mean()) - 0.5
+    def excess(logarithm: float) -> float:
+        with np.errstate(over="ignore"):
+            return float(confidence(margin, float(np.exp(logarithm))).mean()) - 0.5
 
-    # Between these ends C falls from 1 (but for the smallest margins) to 0.
-    low, high = -60.0, 60.0
-    if excess(low) <= 0:  # half of the margins are next to nothing
-        return Temperature(scale, "auto: the median margin, uncalibrated", calibrated=False)
-    value = scale * float(np.exp(brentq(excess, low, high, xtol=1e-12)))
+    value = float(np.exp(brentq(excess, *ends, xtol=1e-12)))
     return Temperature(value, "auto: mean confidence one half, uncalibrated", calibrated=False)
 
 
