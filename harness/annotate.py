@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,9 +79,9 @@ def annotate(
     if settings.format == "text" and scores is not None:
         raise UserError("--format text is rendered by the template of --strong and --weak: pass them, or another.")
     judge = TrainingJudge() if minilab_judge else None
-    candidates = read_candidates(data, scores=scores, judge=judge, limit=options.limit)
+    candidates = read_candidates(data, options, scores=scores, judge=judge)
     _check_cut(candidates, keep=settings.choice.keep_truncated)
-    labelled = _read_labelled(settings.temperature, scores, judge)
+    labelled = _read_labelled(settings.temperature, scores, judge, options)
     rewarded = reward.rewards(candidates)
     pairs = choose_pairs(_pool(candidates, rewarded), settings.choice)
     if not len(pairs.margin):
@@ -106,7 +106,7 @@ def score_shard(
 ) -> list[str]:
     """Score shard (i, n) of an annotation into the store and stop there; returns its checkpoints. Raises UserError."""
     reward = PairReward.of(strong, weak, variant, compare, load_registry(registry), options)
-    return reward.score_shard(read_candidates(data, limit=options.limit), shard)
+    return reward.score_shard(read_candidates(data, options), shard)
 
 
 def _reward(
@@ -142,14 +142,17 @@ def _pool(candidates: Candidates, rewarded: Rewarded) -> Pool:
     return Pool(items.ids, items.offsets, *whole)
 
 
-def _read_labelled(temperature: str, scores: str | None, judge: TrainingJudge | None) -> Candidates | None:
+def _read_labelled(
+    temperature: str, scores: str | None, judge: TrainingJudge | None, options: Options
+) -> Candidates | None:
     """The labelled responses that the temperature is fitted on; UserError where they have no labels."""
     if not temperature.startswith("fit:"):
         return None
     source = temperature.removeprefix("fit:")
-    found = read_candidates(source, scores=scores)
+    asking = replace(options, columns=(), limit=None)
+    found = read_candidates(source, asking, scores=scores)
     if not _labelled(found) and judge is not None:
-        found = read_candidates(source, scores=scores, judge=judge)
+        found = read_candidates(source, asking, scores=scores, judge=judge)
     if not _labelled(found):
         raise UserError(f"{source} has no labels that prefer one response to another, which --temperature fit needs.")
     return found

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 
 def default_store() -> Path:
@@ -43,6 +44,12 @@ class Loading:
 class Asking:
     """What is asked of the checkpoints."""
 
+    columns: tuple[str, ...] = ()
+    """Which columns of a file hold what, as "role=column"."""
+    strict: bool = False
+    """Stop at the first row that cannot be used, instead of leaving it out."""
+    protocol: Literal["own", "official"] = "own"
+    """"official" cuts texts and counts ties as the benchmark's publication does."""
     mean: bool = False
     """Take log-probabilities as the mean per token instead of the sum."""
     limit: int | None = None

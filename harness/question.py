@@ -7,7 +7,7 @@ from ..errors import UserError
 from ..model_registry.registry import Registry
 from ..tasks.catalog import load_task
 from ..tasks.criteria import Criteria, load_criteria
-from ..tasks.task import Task, limited
+from ..tasks.task import Official, Task, by_official_rules, limited
 from ..tasks.variants import Variant, declare_variants, select_variants
 from .comparisons import Comparison
 from .options import Options
@@ -21,6 +21,8 @@ class Question:
     task: Task
     criteria: Criteria
     variants: tuple[Variant, ...]
+    cut: Official = Official()
+    """To how many tokens conversations are cut, and where; by default to what the models read."""
 
 
 def ask(
@@ -35,10 +37,12 @@ def ask(
     if task is None:
         family = comparisons[0].family
         task = family.default_task if family else "rewardbench"
-    asked = limited(load_task(task) if isinstance(task, str) else task, options.limit)
+    whole = load_task(task, columns=options.columns, strict=options.strict) if isinstance(task, str) else task
+    asked = limited(by_official_rules(whole) if options.protocol == "official" else whole, options.limit)
     check_rules(asked)
     criteria = load_criteria(options.criteria or asked.criteria)
-    return Question(asked, criteria, select_variants(variants, declare_variants(criteria)))
+    cut = asked.official if options.protocol == "official" else Official()
+    return Question(asked, criteria, select_variants(variants, declare_variants(criteria)), cut)
 
 
 def _check_benchmark(options: Options, registry: Registry) -> None:

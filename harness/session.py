@@ -47,11 +47,12 @@ def open_session(
 ) -> Session:
     """Check and open all that a run needs; no model is loaded yet. Raises UserError."""
     load = load_options(options.device, options.dtype, options.trust_remote_code, options.allow_pickle)
-    groups = tuple(open_group(c.checkpoints, c.pairs, c.family, registry, options, load) for c in comparisons)
+    cut = question.cut
+    groups = tuple(open_group(c.checkpoints, c.pairs, c.family, registry, options, load, cut) for c in comparisons)
     router: Group | None = None
     if options.router is not None and any(variant.uses_router for variant in question.variants):
         checkpoint = find_checkpoint(options.router, registry)
-        router = open_group([checkpoint], [], registry.common_family([checkpoint]), registry, options, load)
+        router = open_group([checkpoint], [], registry.common_family([checkpoint]), registry, options, load, cut)
     kind, _ = scorer_opener(options.scorer, load, options.batch_tokens, options.max_length)
     settings = ScorerSettings(options.scorer, kind, load, options.batch_tokens, options.max_length)
     renderer = PartRenderer(question.task.items, question.criteria, options.seed, options.quiet)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from ..errors import UserError
 from .items import Items
 from .reading.notes import ReadingNotes
 
@@ -19,7 +20,8 @@ class Rule:
     k: int = 0
     """Of the best-of rule: how many random responses the best is picked from; 0 for all."""
     tie: float = 0.5
-    """What a tied comparison earns under pairwise, strict and matrix; many official rules say 0."""
+    """What a tied comparison earns under pairwise, strict and matrix; many official rules say 0, which under best, too,
+    means that a tie is lost, where it is shared otherwise."""
     every: bool = False
     """Of the pairwise rule: all comparisons of unequal grades, whatever `pairs` an item lists (per-prompt AUC)."""
 
@@ -75,6 +77,21 @@ class Task:
     def section_of(self, subset: str) -> str | None:
         """The section that a subset belongs to, None where the task has no sections."""
         return next((s.name for s in self.sections if subset in s.counts), None)
+
+
+def by_official_rules(task: Task) -> Task:
+    """The task with ties as its publication counts them. Raises UserError where it publishes nothing that differs."""
+    tie = task.official.tie
+    if task.official == Official():
+        raise UserError(f"{task.name} has no published protocol that differs from ours: leave --protocol out.")
+    if tie is None:
+        return task
+    return replace(
+        task,
+        sections=tuple(replace(section, rule=replace(section.rule, tie=tie)) for section in task.sections),
+        rule=replace(task.rule, tie=tie),
+        levels={name: replace(rule, tie=tie) for name, rule in task.levels.items()},
+    )
 
 
 def limited(task: Task, limit: int | None) -> Task:

@@ -12,10 +12,11 @@ from ...errors import UserError
 from ...tasks.item import Item
 from ...tasks.items import Items
 from ...tasks.reading.columns import Grades, Layout, maybe
-from ...tasks.reading.guess import guess_layout
+from ...tasks.reading.guess import guess_layout, parse_named
 from ...tasks.reading.items import Reading, sample_of
 from ...tasks.reading.rows import Row, Wanted, open_rows, source_name
 from ...tasks.task import PAIRWISE, Task, limited
+from ..options import Asking
 from ..statistics.arrays import Codes, Floats, Mask
 
 CUT = "length"
@@ -61,19 +62,20 @@ class Candidates:
 
 
 def read_candidates(
-    source: str, *, scores: str | None = None, judge: Judge | None = None, limit: int | None = None
+    source: str, asking: Asking, *, scores: str | None = None, judge: Judge | None = None
 ) -> Candidates:
     """Read prompts with N responses each from a file, a folder or the hub.
 
     Args:
+        asking: `columns`, `strict` and `limit` of it are used.
         scores: the column of the responses' rewards, where they are known; labels are then the judge's alone.
         judge: grades the responses instead of the source's own labels.
 
     Raises UserError for a source without responses, or without two different ones for any prompt.
     """
     rows = open_rows(source)
-    reading = Reading(source, _layout(source, rows, scores), rows, unlabelled=True)
-    task = limited(Task(source_name(source), source, Items(reading), (), Path(), PAIRWISE), limit)
+    reading = Reading(source, _layout(source, rows, asking, scores), rows, strict=asking.strict, unlabelled=True)
+    task = limited(Task(source_name(source), source, Items(reading), (), Path(), PAIRWISE), asking.limit)
     found = _Gathered(scores is not None, judge)
     items = Items(found.kept(task.items))
     task = replace(task, items=items, reading=replace(reading.notes, duplicates=0))
@@ -100,10 +102,10 @@ def prompt_id(item: Item) -> str:
     return sha256("\0".join(f"{turn['role']}\0{turn['content']}" for turn in item.prompt).encode()).hexdigest()
 
 
-def _layout(source: str, rows: Callable[[Wanted], Iterator[Row]], scores: str | None) -> Layout:
+def _layout(source: str, rows: Callable[[Wanted], Iterator[Row]], asking: Asking, scores: str | None) -> Layout:
     """The columns of the source; UserError where none holds responses or the rewards asked for."""
     sample = sample_of(rows)
-    layout = guess_layout(sample, {})
+    layout = guess_layout(sample, parse_named(asking.columns))
     columns = list(sample[0]) if sample else list[str]()
     there = ", ".join(f"`{name[:40]}`" for name in columns[:20]) or "none"
     if not layout.responses and not {"chosen", "rejected"} & set(columns):

@@ -21,7 +21,7 @@ from ..statistics.arrays import Mask
 from ..statistics.credits import credit
 from ..tables.best_of_n import best_of_table
 from ..tables.item_tables import ItemData, analyse_pair
-from ..tables.run_record import RunFacts, run_record
+from ..tables.run_record import RunFacts, left_out_table, run_record
 from ..tables.sample import Sample
 from .candidates import CUT, Candidates
 from .card import card_text
@@ -171,6 +171,8 @@ class Made:
             "dropped": self._dropped,
             "statistics": self._statistics,
         }
+        if self.candidates.task.reading.left_out:
+            tables["left_out"] = left_out_table(self.candidates.task)
         if self._label_source:
             tables |= self._judged_pairs()
             sample, label = self._sample, self.rewarded.label

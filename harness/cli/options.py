@@ -51,6 +51,11 @@ def read_shard(_ctx: click.Context, _param: click.Parameter, shard: str | None) 
     return int(index), int(count)
 
 
+def read_names(_ctx: click.Context, _param: click.Parameter, names: str) -> tuple[str, ...]:
+    """ "a,b" as (a, b)."""
+    return split(names)
+
+
 _LOADING = (
     click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps, or auto."),
     click.option(
@@ -95,6 +100,14 @@ _RUN = (
     _OFFLINE,
 )
 _ASKING = (
+    click.option(
+        "--columns",
+        default="",
+        callback=read_names,
+        metavar="ROLE=COLUMN,...",
+        help="Which columns of your own file hold what, such as prompt=question.",
+    ),
+    click.option("--strict", is_flag=True, help="Stop at the first row that cannot be used."),
     click.option("--criteria", type=FILE, help="Criteria file (YAML) instead of the task's own."),
     click.option(
         "--router", metavar="CHECKPOINT", help="Routes items for cdr-adaptive-router; default: the strong one."
@@ -112,8 +125,17 @@ _ASKING = (
     _REGISTRY,
 )
 _QUESTION = (
-    click.option("--task", metavar="NAME|FILE", help="rewardbench, minilab, a preference file or a hub dataset."),
+    click.option(
+        "--task", metavar="NAME|FILE", help="A benchmark (`cdr-eval tasks`), your own file or folder, or a hub dataset."
+    ),
     *_ASKING,
+    click.option(
+        "--protocol",
+        type=click.Choice(["own", "official"]),
+        default="own",
+        show_default=True,
+        help="official: cut texts and count ties as the benchmark's publication does.",
+    ),
     click.option(
         "--benchmark", metavar="NAME", help="Benchmark whose alignment gap comes first; default: the family's."
     ),

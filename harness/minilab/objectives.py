@@ -41,7 +41,7 @@ def train_preference(
         "learning_rate": objective.learning_rate,
         "beta": objective.beta,
         "max_length": 256,
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
         **common_arguments(seed),
     }
     loss = _OWN.get(objective.loss) or LOSSES[objective.loss]

@@ -8,7 +8,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, Literal
 
 from tokenizers import processors
 from transformers import PreTrainedTokenizerBase
@@ -63,6 +63,7 @@ class ChatRenderer:
         chat_template: Jinja text; None takes the tokenizer's own.
         end_of_turn: the marker's text; None finds it as the special token that follows the response.
         max_length: tokens that the model reads at most, BOS included.
+        cut: where a longer conversation loses tokens: the prompt's left, or the response's right.
 
     Raises UserError where the tokenizer is a slow one or no template is to be had.
     """
@@ -73,6 +74,7 @@ class ChatRenderer:
         chat_template: str | None = None,
         end_of_turn: str | None = None,
         max_length: int | None = None,
+        cut: Literal["left", "right"] = "left",
     ) -> None:
         hf: Any = tokenizer
         if not hf.is_fast:
@@ -86,13 +88,13 @@ class ChatRenderer:
                 f"{hf.name_or_path} has no chat template; pass one with --chat-template FILE (a Jinja file)."
             ) from error
         self.template = template
-        self.max_length = max_length
+        self.max_length, self.cut = max_length, cut
         self._tokenizer = hf
         self._bos: int | None = hf.bos_token_id
         self._markers = [end_of_turn] if end_of_turn else _special_texts(hf)
         identity = (hf.backend_tokenizer.to_str(), template, str(hf.special_tokens_map), str(self._markers))
         self.identity = hashlib.sha256("\0".join(identity).encode()).hexdigest()
-        """Two renderers of one identity and max_length give the same requests."""
+        """Two renderers of one identity, max_length and cut give the same requests."""
         # A post-processor would add special tokens, or trim the white space that a token covers from its offsets.
         hf.backend_tokenizer.post_processor = processors.Sequence([])
         self._around = lru_cache(maxsize=4)(self._render_around)
@@ -188,11 +190,16 @@ class ChatRenderer:
         return ScoringRequest(tuple((bos + ids)[: scored[-1] + 1]), tuple(scored))
 
     def _fit(self, request: ScoringRequest, text: RenderedText) -> Rendering:
-        """Cut an over-long prompt from its left, keeping BOS; never cut the response."""
+        """Cut an over-long prompt from its left, keeping BOS, and never the response; or all of it from its right."""
         end_of_turn = text.end_of_turn is not None
-        excess = 0 if self.max_length is None else len(request.token_ids) - self.max_length
+        limit = self.max_length or len(request.token_ids)
+        excess = len(request.token_ids) - limit
         if excess <= 0:
             return Rendering(request, False, end_of_turn)
+        if self.cut == "right":
+            scored = tuple(position for position in request.scored if position < limit)
+            kept_ids = request.token_ids[:limit]
+            return Rendering(ScoringRequest(kept_ids, scored) if scored else None, True, False)
         kept = 0 if self._bos is None else 1
         if kept + excess > request.scored[0] or request.scored[0] - excess < 1:
             return Rendering(None, True, end_of_turn)

@@ -14,6 +14,7 @@ from ...model_registry.registry import Registry
 from ...model_registry.schema import Checkpoint, Family
 from ...tasks.conditioning import Conversation
 from ...tasks.item import Turn
+from ...tasks.task import Official
 from ..options import Loading
 from ..scoring.loading import LoadOptions, load_tokenizer
 from .chat import ChatRenderer
@@ -51,8 +52,11 @@ def open_group(
     registry: Registry,
     options: Loading,
     load: LoadOptions,
+    cut: Official | None = None,
 ) -> Group:
     """Find the checkpoints' files and tokenizers, settle on one template, and check that all see the same text.
+
+    `cut` is a published protocol's limit on the tokens of a conversation, besides the models' own.
 
     Raises UserError where the checkpoints are not comparable.
     """
@@ -72,9 +76,12 @@ def open_group(
         ]
     lengths = [local.max_length for local in locals_ if local.max_length is not None]
     max_length = options.max_length or min(lengths, default=None)
+    side = "left"
+    if cut is not None and cut.max_tokens is not None:
+        max_length, side = min(max_length or cut.max_tokens, cut.max_tokens), cut.cut
     declared = family.end_of_turn if family is not None and options.chat_template is None else None
     marker = declared or _end_of_turn([ChatRenderer(tokenizer, template) for tokenizer in tokenizers])
-    renderers = [ChatRenderer(tokenizer, template, marker, max_length) for tokenizer in tokenizers]
+    renderers = [ChatRenderer(tokenizer, template, marker, max_length, side) for tokenizer in tokenizers]
     members = tuple(Member(local, renderer) for local, renderer in zip(locals_, renderers, strict=True))
     _check_same_text(members)
     return Group(family.name if family else "", members, tuple(pairs), source, tuple(notes))

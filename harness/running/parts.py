@@ -59,7 +59,7 @@ class PartRenderer:
 
     def __init__(self, items: Items, criteria: Criteria, seed: int, quiet: bool = True) -> None:
         self.items, self.criteria, self.seed, self.quiet = items, criteria, seed, quiet
-        self._cache: OrderedDict[tuple[str, int | None, Asked, int, bytes], RenderedPart] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, int | None, str, Asked, int, bytes], RenderedPart] = OrderedDict()
 
     def parts(self, wanted: Mapping[Asked, NDArray[np.bool_]]) -> list[Part]:
         """The parts of what is wanted: for each conditioning (and the router) a mask of the items."""
@@ -80,7 +80,7 @@ class PartRenderer:
 
     def render(self, renderer: ChatRenderer, part: Part) -> RenderedPart:
         """The part for one tokenizer and template. Raises UserError where the template refuses a conversation."""
-        key = (renderer.identity, renderer.max_length, part.asked, part.chunk, part.rows.tobytes())
+        key = (renderer.identity, renderer.max_length, renderer.cut, part.asked, part.chunk, part.rows.tobytes())
         if key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]

@@ -33,7 +33,8 @@ class Ruled:
         """Of these credits: what they were if every tie were lost, and which of them rest on a tie."""
         rule = self.rule
         if rule.name == "best":
-            return np.floor(credits), (credits % 1 > 0)
+            shared = rules.best(self._own(rewards), self.responses)
+            return np.floor(shared), (shared % 1 > 0)
         if rule.name in ("best-of", "ties", "mrr"):
             return credits, np.zeros(credits.shape, dtype=bool)
         other = Rule(rule.name, rule.level, tie=0.0 if rule.tie else 1.0)
@@ -72,7 +73,8 @@ def by_one_rule(rule: Rule, responses: Responses, items: Codes | None = None) ->
 def credits_of(rule: Rule, rewards: Floats, responses: Responses) -> Floats:
     """Credits (rows, n) by a rule, of rewards (rows, R)."""
     if rule.name == "best":
-        return rules.best(rewards, responses)
+        shared = rules.best(rewards, responses)
+        return shared if rule.tie else np.floor(shared)
     if rule.name == "pairwise":
         return rules.pairwise(rewards, responses, rule.tie)
     if rule.name == "mrr":

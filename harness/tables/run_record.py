@@ -200,14 +200,16 @@ def _counts(scored: Sequence[GroupScores]) -> dict[str, dict[str, int]]:
 
 
 def _notes(facts: RunFacts, counts: Mapping[str, Mapping[str, int]]) -> list[str]:
-    notes = [*_reading_notes(facts.question.task), *(note for group in facts.scored for note in group.group.notes)]
+    official = facts.options.protocol == "official"
+    notes = _protocol(facts.question) if official else []
+    notes += [*_reading_notes(facts.question.task), *(note for group in facts.scored for note in group.group.notes)]
     missing = missing_subsets(facts.question.task)
     if missing:
         notes.append(
             f"The task lacks the subsets {', '.join(missing)}; scores of their sections and overall rest on the others."
         )
     sentences = {
-        "truncated": "prompts were cut from their left to fit",
+        "truncated": _CUT[facts.question.cut.cut if facts.question.cut.max_tokens else "left"],
         "unscored": "items have a response that does not fit and are unscored",
         "non_finite": "items have log-probabilities that are not finite and are unscored",
         "no_end_of_turn": "items have no end-of-turn token after the response",
@@ -223,13 +225,31 @@ def _notes(facts: RunFacts, counts: Mapping[str, Mapping[str, int]]) -> list[str
     return notes
 
 
+_CUT = {
+    "left": "prompts were cut from their left to fit",
+    "right": "conversations were cut on their right to fit, so that their responses lack their ends",
+}
+
+
+def _protocol(question: Question) -> list[str]:
+    """What the published protocol does that ours doesn't, where it was asked for."""
+    tie, cut = question.task.official.tie, question.cut
+    parts = [f"a tied comparison earns {tie:g}"] if tie is not None else []
+    if cut.max_tokens is not None:
+        parts.append(f"conversations keep {cut.max_tokens:,} tokens, cut on their {cut.cut}")
+    return [f"The benchmark's published protocol was followed: {' and '.join(parts)} (--protocol official)."]
+
+
 def _reading_notes(task: Task) -> list[str]:
     """What the source was taken for, and what became of rows that are no items."""
     reading = task.reading
     notes = [f"{task.source} was taken for {reading.taken_for}."] if reading.taken_for else []
     for reason, count in reading.reasons.items():
         first = next(row for row in reading.left_out if row.reason == reason)
-        notes.append(f"{count} of {reading.rows} rows were left out ({reason}), the first at line {first.line}.")
+        notes.append(
+            f"{count:,} of {reading.rows:,} rows were left out ({reason}), the first at line {first.line:,}; "
+            "left_out.csv lists them."
+        )
     if reading.duplicates:
         notes.append(f"{reading.duplicates} responses repeat a text of their item, which is scored once.")
     return [*notes, *reading.remarks]
@@ -257,6 +277,13 @@ def _pair_gap(facts: RunFacts) -> list[str]:
         return [f"The pair has no alignment gap on {benchmark}, since the registry lacks a score of one or both."]
     high, low = (of_checkpoint[benchmark] for of_checkpoint in scores)
     return [f"Alignment gap of the pair: {high - low:+.1f} points of {benchmark} ({high:g} over {low:g})."]
+
+
+def left_out_table(task: Task) -> pd.DataFrame:
+    """The source's rows that are no items."""
+    names = ("file", "line", "reason", "sentence")
+    rows = [[row.file, row.line, row.reason, row.sentence] for row in task.reading.left_out]
+    return pd.DataFrame(rows, columns=pd.Index(names))
 
 
 def _domains(routing: Routing) -> list[str]:

@@ -11,7 +11,7 @@ from ...reports.run_format.results import RunResult
 from .accuracy import accuracy_table, comparison_table
 from .analysis import grid_analyses, pair_analyses
 from .best_of_n import best_of_table
-from .run_record import RunFacts, items_table, pairs_table, run_record
+from .run_record import RunFacts, items_table, left_out_table, pairs_table, run_record
 from .sample import Label, Sample
 
 ROWS_AT_ONCE = 2**18
@@ -32,6 +32,8 @@ def run_result(facts: RunFacts, labels: Sequence[Label], rewards: NDArray[np.flo
         "accuracy": accuracy,
         "comparisons": comparison_table(labels, rewards, against_vanilla(labels), sample),
     }
+    if question.task.reading.left_out:
+        tables["left_out"] = left_out_table(question.task)
     if facts.kind == "pair":
         tables |= pair_analyses(labels, rewards, sample, options.seed)
         picked = best_of_table(labels, rewards, sample.responses, sample.chars, sample.bootstrap)

@@ -104,7 +104,7 @@ def common_arguments(training: Training, rows: int, place: Place) -> dict[str, A
         "use_cpu": place.device == "cpu",
         "ddp_backend": "gloo" if on_cpu and processes() > 1 else None,
         "bf16": not on_cpu and torch.cuda.is_bf16_supported(),
-        "gradient_checkpointing": not on_cpu,
+        "activation_checkpointing": not on_cpu,
         "dataloader_pin_memory": not on_cpu,
         "save_steps": training.save_every or max(1, steps // 10),
         "save_total_limit": 2,

@@ -25,6 +25,7 @@ from .tables import (
     EffectRow,
     FixedRow,
     GapStatistic,
+    LeftOutRow,
     LengthRow,
     PairRow,
     RecommendationRow,
@@ -56,6 +57,7 @@ class Run:
     length: tuple[LengthRow, ...]
     best_of: tuple[BestOfRow, ...]
     statistics: tuple[StatisticRow, ...]
+    left_out: tuple[LeftOutRow, ...]
 
     def table(self, stem: str) -> tuple[Record, ...]:
         """The rows of a CSV table."""

@@ -272,6 +272,15 @@ class LengthRow(RewardRow):
     ci_high: HighNumber
 
 
+class LeftOutRow(Record):
+    """A row of the source that cannot be used, and is no item."""
+
+    file: Name = Field(description="file that the row is in")
+    line: Count = Field(description="its line, or its number in the file, from 1")
+    reason: Name = Field(description="what is wrong, in the words that the notes count by")
+    sentence: Text = Field(description="what is wrong with this row, and how to mend it")
+
+
 class BestOfRow(RewardRow):
     """Expected grade of the response of highest reward among k drawn at random from each prompt's."""
 
@@ -370,6 +379,7 @@ TABLES: Final[Mapping[str, TableFormat]] = {
         TableFormat("calibration", "csv", CalibrationRow),
         TableFormat("confidence", "csv", ConfidenceRow),
         TableFormat("length", "csv", LengthRow),
+        TableFormat("left_out", "csv", LeftOutRow),
         TableFormat("best_of", "csv", BestOfRow),
         TableFormat("prompts", "parquet", PromptRow),
         TableFormat("responses", "parquet", ResponseRow),

@@ -291,6 +291,47 @@ def test_truncated_and_unscored_items_are_counted_and_noted(llamas: Path, option
     assert len([note for note in result.run["notes"] if "does not fit" in note]) == 2
 
 
+def test_rows_that_cannot_be_used_are_counted_listed_and_refused_if_strict(
+    llamas: Path, options: Options, tmp_path: Path
+):
+    rows: list[dict[str, str]] = [{"ask": f"Say {i}.", "good": f"{i}", "bad": f"{i + 1}"} for i in range(40)]
+    rows[7]["bad"] = rows[7]["good"]
+    path = tmp_path / "mine.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    options = replace(options, columns=("prompt=ask", "chosen=good", "rejected=bad"))
+    result = pair(llamas, options, path, "vanilla")
+    assert result.run["task"]["items"] == 39
+    assert any("1 of 40 rows were left out (equal responses)" in note for note in result.run["notes"])
+    (row,) = RunResult.load(result.save(tmp_path / "run")).table("left_out").to_dict("records")
+    assert (row["file"], row["line"], row["reason"]) == (str(path), 8, "equal responses")
+    with pytest.raises(UserError, match="line 8"):
+        pair(llamas, replace(options, strict=True), path, "vanilla")
+
+
+def test_the_published_protocol_cuts_texts_and_loses_ties(llamas: Path, options: Options, tmp_path: Path):
+    path = tmp_path / "rewardbench.jsonl"
+    item = {"subset": "alpacaeval-easy", "prompt": "Say it.", "chosen": "Yes. " * 700, "rejected": "No."}
+    short = item | {"chosen": "Yes, I will."}
+    path.write_text("\n".join(json.dumps(row | {"id": i}) for i, row in enumerate((item, short))))
+    options = replace(options, max_length=4096)
+    own = pair(llamas, options, Path(f"rewardbench:{path}"), "vanilla", strong="sft", weak="sft")
+    official = replace(options, protocol="official")
+    cut = pair(llamas, official, Path(f"rewardbench:{path}"), "vanilla", strong="sft", weak="sft")
+    assert own.run["counts"]["truncated"] == {}
+    assert cut.run["counts"]["truncated"] == {"sft": 1}
+    assert any("keep 2,048 tokens, cut on their right" in note for note in cut.run["notes"])
+    assert [_overall(result, "vanilla") for result in (own, cut)] == [0.5, 0.0]
+    plain = tmp_path / "plain.jsonl"
+    plain.write_text(json.dumps({"prompt": "Say it.", "chosen": "Yes.", "rejected": "No."}))
+    with pytest.raises(UserError, match="leave --protocol out"):
+        pair(llamas, official, plain, "vanilla")
+
+
+def _overall(result: RunResult, variant: str) -> float:
+    rows = result.accuracy[(result.accuracy["scope"] == "overall") & (result.accuracy["variant"] == variant)]
+    return float(rows["accuracy"].iloc[0])
+
+
 @pytest.fixture(scope="module")
 def broken(llamas: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of checkpoints of which `nan` has weights that are not numbers."""

@@ -90,9 +90,12 @@ def test_the_draw_is_a_function_of_seed_and_prompt_alone():
     counts = np.diff(of.offsets)[half]
     part = choose_pairs(
         Pool(
-            [of.ids[p] for p in half],
+            [of.ids[p] for p in half.tolist()],
             np.concatenate([[0], np.cumsum(counts)]),
-            *(values[places] for values in (of.rewards, of.lengths, of.distinct, of.cut)),
+            of.rewards[places],
+            of.lengths[places],
+            of.distinct[places],
+            of.cut[places],
         ),
         Choice(),
     )

@@ -62,6 +62,23 @@ def test_an_overlong_prompt_loses_tokens_from_its_left(bos: bool, prompt: str, r
         assert cut.scored[-1] == length - 1
 
 
+@settings(max_examples=40, deadline=None)
+@given(prompt=st.text(max_size=10), response=st.text(min_size=1, max_size=15), length=st.integers(1, 60))
+def test_cut_on_the_right_the_response_loses_its_end(prompt: str, response: str, length: int):
+    tokenizer = byte_level_tokenizer("chatml", text=())
+    whole = requested(ChatRenderer(tokenizer), asked(response, prompt))
+    rendering = ChatRenderer(tokenizer, max_length=length, cut="right").render([asked(response, prompt)])[0]
+    if length >= len(whole.token_ids):
+        assert (rendering.request, rendering.truncated) == (whole, False)
+    elif length <= whole.scored[0]:
+        assert (rendering.request, rendering.truncated) == (None, True)
+    else:
+        assert rendering.request is not None
+        assert rendering.truncated and not rendering.end_of_turn
+        assert rendering.request.token_ids == whole.token_ids[:length]
+        assert rendering.request.scored == tuple(p for p in whole.scored if p < length)
+
+
 def test_the_marker_may_be_given_and_may_be_several_tokens():
     renderer = ChatRenderer(byte_level_tokenizer("zephyr"), TURN.replace("</s>", "###"), "###")
     assert scored_text(renderer, asked("Paris")) == " Paris###"

@@ -66,7 +66,7 @@ def trainer_of(name: str, policy, reference, tokenizer, folder: Path, lora: bool
         "use_cpu": True,
         "bf16": False,
         "report_to": "none",
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
         **({"label_smoothing": NOISE} if name == "rdpo" else {}),
     }
     with_reference = LOSSES[name].has_reference and not lora
