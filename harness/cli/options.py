@@ -150,7 +150,7 @@ _OUTPUT = (
         "--shard",
         callback=read_shard,
         metavar="I/N",
-        help="Score only the I-th of N parts of the checkpoints into the store, and write no report.",
+        help="Score only the I-th of N parts of the work into the store, and write no report.",
     ),
     click.option("--quiet", is_flag=True, help="No progress bars, and only the run directory's path at the end."),
     click.option("--json", "as_json", is_flag=True, help="Print the run record and the accuracies as JSON."),
