@@ -21,7 +21,7 @@ class Question:
     task: Task
     criteria: Criteria
     variants: tuple[Variant, ...]
-    cut: Official
+    cut: Official = Official()
     """To how many tokens conversations are cut, and where; by default to what the models read."""
 
 

@@ -73,6 +73,29 @@ def levels_section(scores: Scores, lines: Sequence[Line], headings: Sequence[str
     return section("Levels", table)
 
 
+def best_of_section(run: Run, pictures: Sequence[Block], label: Namer) -> tuple[Section, ...]:
+    """The grade of the response that each reward picks, as there are more to pick from."""
+    if not run.best_of:
+        return ()
+    ks = sorted({row.k for row in run.best_of})
+    shown = [k for k in ks if k & (k - 1) == 0 or k == ks[-1]]
+    cells: dict[Reward, dict[int, Cell]] = {}
+    for row in run.best_of:
+        interval = "" if row.ci_low is None else f" [{plain(row.ci_low)}, {plain(row.ci_high)}]"
+        cells.setdefault(reward_of(row), {})[row.k] = Cell(f"{plain(row.grade)}{interval}", row.grade)
+    rows = tuple(
+        (Cell(label(reward) if reward[0] else reward[2]), *(of_reward.get(k, Cell(MISSING)) for k in shown))
+        for reward, of_reward in cells.items()
+    )
+    text = (
+        f"Mean grade of the response of highest reward among k drawn at random from a prompt's, over "
+        f"{plural(max(row.n for row in run.best_of), 'prompt')} with 95% intervals over prompts; a prompt with fewer "
+        "than k gives all of its. Beside the rewards: a random response, the longest (in characters), and the best."
+    )
+    table = Table(("Reward", *(f"k = {k}" for k in shown)), rows)
+    return (Section("Best of N", (Paragraph(text), *pictures, table)),)
+
+
 def length_section(
     run: Run, scores: Scores, lines: Sequence[Line], headings: Sequence[str], label: Namer
 ) -> tuple[Section, ...]:

@@ -15,6 +15,11 @@ def one_line(text: str) -> str:
     return " ".join("".join("\ufffd" if _hidden(c) else c for c in " ".join(text.split())).split())
 
 
+def written(text: str) -> str:
+    """`text` with its lines, without control and direction-override characters."""
+    return "\n".join("".join("\ufffd" if _hidden(c) and c != "\t" else c for c in part) for part in text.splitlines())
+
+
 def _hidden(character: str) -> bool:
     """Control (Cc), format such as right-to-left override (Cf), surrogate (Cs) and unassigned (Cn) characters."""
     return unicodedata.category(character) in {"Cc", "Cf", "Cs", "Cn"}

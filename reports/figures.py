@@ -8,9 +8,11 @@ from typing import TypeVar
 
 from matplotlib.figure import Figure
 
+from .annotation_rows import read_lengths
 from .common_sections import reward_name
 from .document import Picture
 from .escaping import file_stem
+from .figure_annotation import draw_best_of, draw_lengths, draw_shares
 from .figure_bars import draw_chain, draw_variants
 from .figure_curves import draw_calibration, draw_selection
 from .figure_heatmap import draw_heatmap
@@ -51,7 +53,10 @@ def _plan(run: Run) -> Iterable[Drawing]:
     scores = collect_scores(run)
     labels = short_labels(run, [c.name for c in run.info.checkpoints])
     taken: set[str] = set()
-    if run.info.kind == "pair":
+    yield from _best_of_figure(run, labels, taken)
+    if run.info.kind == "annotation":
+        yield from _annotation_figures(run, taken)
+    elif run.info.kind == "pair":
         yield from _pair_figures(run, scores, taken)
     else:
         yield from _grid_figures(run, scores, taken)
@@ -67,6 +72,32 @@ def _pair_figures(run: Run, scores: Scores, taken: set[str]) -> Iterable[Drawing
             "accuracy", file_stem("accuracy", taken), f"{title}: every reward by section, with 95% intervals"
         )
         yield Drawing(picture, lambda: draw_variants(scores, lines, title))
+
+
+def _best_of_figure(run: Run, labels: Mapping[str, str], taken: set[str]) -> Iterable[Drawing]:
+    if run.best_of:
+        curves = _by_reward(run.best_of)
+        names = {reward: _curve_name(run, reward, labels) if reward[0] else reward[2] for reward in curves}
+        alt = "Mean grade of the response picked of k, for every reward, with 95% intervals"
+        yield Drawing(Picture("best-of", file_stem("best of n", taken), alt), lambda: draw_best_of(curves, names))
+
+
+def _annotation_figures(run: Run, taken: set[str]) -> Iterable[Drawing]:
+    """Confidences, lengths and sample indices of an annotation."""
+    shares = [row for row in run.statistics if row.statistic == "share of pairs" and row.topic == "confidence"]
+    if shares:
+        picture = Picture("histogram", file_stem("confidence", taken), "Histogram of the pairs' confidences")
+        yield Drawing(picture, lambda: draw_shares(shares, "confidence C = 2σ(m / τ) − 1", "share of pairs (%)"))
+    indices = [row for row in run.statistics if row.statistic == "share of chosen" and row.topic == "index"]
+    if len(indices) > 1:
+        picture = Picture("index", file_stem("sample index", taken), "Share of the chosen by sample index")
+        yield Drawing(picture, lambda: draw_shares(indices, "sample index", "share of chosen (%)", level=True))
+    lengths = read_lengths(run)
+    if len(lengths):
+        alt = "Length of the chosen against that of the rejected response, a dot a prompt"
+        picture = Picture("length", file_stem("length", taken), alt)
+        unit = run.info.annotation.length_unit if run.info.annotation else ""
+        yield Drawing(picture, lambda: draw_lengths(lengths, unit))
 
 
 def _grid_figures(run: Run, scores: Scores, taken: set[str]) -> Iterable[Drawing]:
@@ -128,7 +159,7 @@ def _by_reward(rows: Sequence[R]) -> dict[Reward, list[R]]:
 
 def _shown(run: Run, scores: Scores, rewards: Iterable[Reward]) -> list[Reward]:
     """All rewards of a pair; of a grid the most accurate ones."""
-    if run.info.kind == "pair":
+    if run.info.kind != "grid":
         return list(rewards)
     wanted = set(rewards)
     return [reward for reward in ranked(scores, scores.overall) if reward in wanted][:CURVES]
@@ -136,7 +167,7 @@ def _shown(run: Run, scores: Scores, rewards: Iterable[Reward]) -> list[Reward]:
 
 def _curve_name(run: Run, reward: Reward, labels: Mapping[str, str]) -> str:
     strong, weak, variant = reward
-    if run.info.kind == "pair":
+    if run.info.kind != "grid":
         return variant
     short = reward_name((labels.get(strong, strong), labels.get(weak, weak), variant))
     return short if len(run.info.variants) > 1 else short.removeprefix(f"{variant}, ")

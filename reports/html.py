@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
+from typing import Any, cast
 
-from jinja2 import Environment, StrictUndefined, Template
+from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
 
 from .document import Document, Picture
-from .escaping import one_line
+from .escaping import one_line, shortened, written
 from .html_figures import html_heatmaps, html_scatters
 from .run_format.reading import Run
 from .run_format.tables import AccuracyRow
@@ -32,23 +33,32 @@ def render_html(run: Run, document: Document, figures: Path) -> str:
     """The page; `figures` holds the SVG files of the document's pictures."""
     scores = collect_scores(run)
     benchmarks = tuple(dict.fromkeys(n for row in run.pairs for n, gap in row.gaps.items() if gap is not None))
-    script, style = _asset("report.js"), _asset("report.css")
+    script, style = asset("report.js"), asset("report.css")
     rows = _explorer_rows(run, scores, benchmarks)
-    return _template().render(
-        document=document,
-        script=Markup(script),
-        style=Markup(style),
-        script_hash=_hash(script),
-        style_hash=_hash(style),
-        rows=rows,
-        benchmarks=benchmarks,
-        families=_distinct([row.family for row in rows]),
-        variants=_distinct([row.accuracy.variant for row in rows]),
-        sections=_distinct([row.section for row in rows]),
-        heatmaps=html_heatmaps(run, scores),
-        scatters=html_scatters(run, scores),
-        images={picture.stem: _data_url(figures / f"{picture.stem}.svg") for picture in _images(document)},
+    return (
+        environment()
+        .get_template("report.html.j2")
+        .render(
+            document=document,
+            script=Markup(script),
+            style=Markup(style),
+            script_hash=content_hash(script),
+            style_hash=content_hash(style),
+            rows=rows,
+            benchmarks=benchmarks,
+            families=_distinct([row.family for row in rows]),
+            variants=_distinct([row.accuracy.variant for row in rows]),
+            sections=_distinct([row.section for row in rows]),
+            heatmaps=html_heatmaps(run, scores),
+            scatters=html_scatters(run, scores),
+            images=images_of(document, figures),
+        )
     )
+
+
+def images_of(document: Document, figures: Path) -> dict[str, str]:
+    """Stem to data URL of the pictures that the page shows as they are."""
+    return {picture.stem: _data_url(figures / f"{picture.stem}.svg") for picture in _images(document)}
 
 
 def _images(document: Document) -> list[Picture]:
@@ -78,11 +88,12 @@ def _explorer_rows(run: Run, scores: Scores, benchmarks: tuple[str, ...]) -> lis
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """The text of a file in templates/."""
     return files(__package__ or "").joinpath("templates", name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
+def content_hash(text: str) -> str:
     """The source that the page's content security policy allows: this text and no other script or style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
@@ -92,9 +103,17 @@ def _data_url(path: Path) -> str:
 
 
 @cache
-def _template() -> Template:
-    from .formatting import count, percent, percent_interval, signed
+def environment() -> Environment:
+    """The templates, with everything escaped that they show."""
+    from .formatting import count, percent, percent_interval, plain, signed
 
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    names = {"count": count, "percent": percent, "percent_interval": percent_interval, "signed": signed}
-    return environment.from_string(_asset("report.html.j2"), globals={**names, "line": one_line})
+    made = Environment(
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=FunctionLoader(asset),
+    )
+    names = {"count": count, "percent": percent, "percent_interval": percent_interval, "plain": plain, "signed": signed}
+    cast(Any, made).globals.update(names, line=one_line, shortened=shortened, written=written)
+    return made

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from .annotation_report import annotation_document
 from .document import Document, Picture
 from .grid_report import grid_document
 from .pair_report import pair_document
@@ -10,4 +11,5 @@ from .run_format.reading import Run
 
 def leaderboard(run: Run, pictures: Sequence[Picture]) -> Document:
     """The report of a run with the figures that were drawn for it."""
-    return pair_document(run, pictures) if run.info.kind == "pair" else grid_document(run, pictures)
+    documents = {"pair": pair_document, "grid": grid_document, "annotation": annotation_document}
+    return documents[run.info.kind](run, pictures)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from .common_sections import (
     accuracy_text,
+    best_of_section,
     checkpoints_section,
     comparisons_table,
     comparisons_text,
@@ -43,6 +44,7 @@ def pair_document(run: Run, pictures: Sequence[Picture]) -> Document:
         *section("Paired comparisons", compared),
         *(_subset_section(run, scores, measured) if measured else ()),
         *levels_section(scores, measured, ("Reward",)),
+        *best_of_section(run, [p for p in pictures if p.topic == "best-of"], label),
         *length_section(run, scores, measured, ("Reward",), label),
         *confidence_section(run, scores, [line.reward for line in measured], curves, label),
         *_published_section(published),

@@ -8,8 +8,8 @@ from .leaderboard import leaderboard
 from .markdown import render_markdown
 from .run_format.reading import read_run
 
-MAIN_SECTIONS = ("Accuracy", "Leaderboard")
-"""The table of a pair run and of a grid run."""
+MAIN_SECTIONS = ("Accuracy", "Leaderboard", "Pairs and agreement")
+"""The main table of a pair run, a grid run and an annotation."""
 
 
 def summary(run_dir: Path) -> str:

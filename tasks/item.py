@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any, Self, TypedDict
 
@@ -43,6 +43,8 @@ class Item:
     """What the item is in its group."""
     problem: str | None = None
     """Items that share a problem are not independent: they are resampled together."""
+    finish: tuple[str, ...] = ()
+    """Why each response ended, where that is known; "length" is one that was cut."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     """For breakdowns (language, models), never for scoring."""
 
@@ -80,4 +82,4 @@ def _hashed(item: Item) -> dict[str, Any]:
         values = {"id": item.id, "subset": item.subset, "prompt": item.prompt, "problem": item.problem}
         return {**values, "chosen": chosen, "rejected": rejected}
     empty: tuple[Any, ...] = ((), {}, "", None)
-    return {f.name: value for f in fields(item) if (value := asdict(item)[f.name]) not in empty}
+    return {name: value for name, value in asdict(item).items() if value not in empty}

@@ -130,7 +130,7 @@ class Items(Sequence[Item]):
 
 def _item(row: list[Any]) -> Item:
     values = dict(zip(_FIELDS, row, strict=True))
-    for name in ("responses", "grades", "styles"):
+    for name in ("responses", "grades", "styles", "finish"):
         values[name] = tuple(values[name])
     values["prompt"] = tuple(Turn(role=turn["role"], content=turn["content"]) for turn in values["prompt"])
     values["pairs"] = tuple((a, b) for a, b in values["pairs"])

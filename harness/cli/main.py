@@ -17,6 +17,7 @@ _COMMANDS = {
     "report": "report",
     "models": "models",
     "sample": "sample",
+    "annotate": "annotate",
     "tune": "tune",
     "annotator": "annotator",
     "minilab": "minilab",

@@ -99,10 +99,7 @@ _RUN = (
     click.option("--store", type=FILE, help="Folder of the score store; default: in the user's cache."),
     _OFFLINE,
 )
-_QUESTION = (
-    click.option(
-        "--task", metavar="NAME|FILE", help="A benchmark (`cdr-eval tasks`), your own file or folder, or a hub dataset."
-    ),
+_ASKING = (
     click.option(
         "--columns",
         default="",
@@ -111,13 +108,6 @@ _QUESTION = (
         help="Which columns of your own file hold what, such as prompt=question.",
     ),
     click.option("--strict", is_flag=True, help="Stop at the first row that cannot be used."),
-    click.option(
-        "--protocol",
-        type=click.Choice(["own", "official"]),
-        default="own",
-        show_default=True,
-        help="official: cut texts and count ties as the benchmark's publication does.",
-    ),
     click.option("--criteria", type=FILE, help="Criteria file (YAML) instead of the task's own."),
     click.option(
         "--router", metavar="CHECKPOINT", help="Routes items for cdr-adaptive-router; default: the strong one."
@@ -132,11 +122,24 @@ _QUESTION = (
         show_default=True,
         help="Bootstrap resamples and permutations.",
     ),
+    _REGISTRY,
+)
+_QUESTION = (
+    click.option(
+        "--task", metavar="NAME|FILE", help="A benchmark (`cdr-eval tasks`), your own file or folder, or a hub dataset."
+    ),
+    *_ASKING,
+    click.option(
+        "--protocol",
+        type=click.Choice(["own", "official"]),
+        default="own",
+        show_default=True,
+        help="official: cut texts and count ties as the benchmark's publication does.",
+    ),
     click.option(
         "--benchmark", metavar="NAME", help="Benchmark whose alignment gap comes first; default: the family's."
     ),
     click.option("--score-source", metavar="KEY", help="Benchmark scores from this source only."),
-    _REGISTRY,
 )
 _OUTPUT = (
     click.option("--out", type=FILE, help="Run directory to write."),
@@ -167,6 +170,13 @@ def run_options(command: Callable[..., object]) -> Callable[..., object]:
         return command(run=Run(task, registry, options), **others)
 
     return debug_option(_decorated(with_run, (*_QUESTION, *_RUN)))
+
+
+def scoring_options(command: Command) -> Command:
+    """How checkpoints are asked and loaded, for commands that take no task."""
+    for option in reversed((*_ASKING, *_RUN)):
+        command = option(command)
+    return debug_option(command)
 
 
 def output_options(command: Callable[..., object]) -> Callable[..., object]:

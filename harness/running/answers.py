@@ -23,12 +23,15 @@ class Answers:
         default_factory=dict[Conditioning, "NDArray[np.float64]"], init=False
     )
     """(R,) for each conditioning."""
+    tokens: NDArray[np.int32] = field(init=False)
+    """(R,) scored tokens of each response, under the conditioning that was taken last; 0 where there are none."""
     routing: NDArray[np.float64] = field(init=False)
     """(n, labels) of the router's labels."""
     faults: dict[str, NDArray[np.bool_]] = field(init=False)
     """(n,) for each of FAULTS: the items that show it under some conditioning."""
 
     def __post_init__(self) -> None:
+        self.tokens = np.zeros(self.responses, dtype=np.int32)
         self.routing = np.full((self.items, self.labels), np.nan)
         self.faults = {kind: np.zeros(self.items, dtype=bool) for kind in FAULTS}
 
@@ -48,6 +51,7 @@ class Answers:
         into = self.scores.setdefault(part.asked, np.full(self.responses, np.nan))
         first = np.flatnonzero(np.diff(rendered.places, prepend=-1))
         asked = np.diff(first, append=len(finite))
+        self.tokens[rendered.places[first]] = rendered.lengths[first]
         into[rendered.places[first]] = np.add.reduceat(finite, first) / asked
 
     def _count(self, rendered: RenderedPart, fits: NDArray[np.bool_], finite: NDArray[np.bool_]) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...tasks.conditioning import Conditioning
 from ..rendering.groups import Group
@@ -24,6 +25,8 @@ class GroupScores:
     """Strong checkpoint → its routes."""
     counts: Mapping[str, Mapping[str, int]]
     """Checkpoint → how many items were truncated, unscored, non-finite or have no end-of-turn token."""
+    tokens: Mapping[str, NDArray[np.int32]]
+    """Checkpoint → scored tokens of each response, (R,)."""
     unrouted: Mapping[str, int]
     """Router → how many items it gave no finite answer for; they keep their prompt."""
 
@@ -49,7 +52,8 @@ def score(groups: Sequence[Group], router: Group | None, planner: Planner, runne
         unrouted = {n: int(np.isnan(a.routing).any(axis=1).sum()) for n, a in r.answers.items()}
         scores = {name: a.scores for name, a in by_name.items()}
         counts = {name: a.counts for name, a in by_name.items()}
-        result.append(GroupScores(group, scores, r.routes, counts, unrouted))
+        tokens = {name: a.tokens for name, a in by_name.items()}
+        result.append(GroupScores(group, scores, r.routes, counts, tokens, unrouted))
     return result
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Codes, Floats, chunks
+from .intervals import percentile_interval
 from .scopes import Scopes
 
 DRAWS_AT_ONCE: Final = 2**20
@@ -104,3 +105,18 @@ def _by_cluster(values: Floats, scored: NDArray[np.bool_], items: Codes, cluster
     """Sums over each cluster of items that are sorted by cluster, of values and of scored: (both rows, clusters)."""
     first = np.flatnonzero(np.append(True, clusters[items][1:] != clusters[items][:-1]))
     return np.concatenate([np.add.reduceat(part[:, items], first, axis=1, dtype=float) for part in (values, scored)])
+
+
+def mean_intervals(values: Floats, bootstrap: Bootstrap) -> list[tuple[int, float, tuple[float, float]]]:
+    """For each row of values (rows, n), NaN where there is none: how many, their mean, and its 95% interval."""
+    scopes = Scopes.of(["all"] * values.shape[1], {})
+    known = ~np.isnan(values)
+    result: list[tuple[int, float, tuple[float, float]]] = []
+    for some in chunks(len(values), bootstrap.rows_at_once(scopes)):
+        drawn = bootstrap.accuracies(values[some], scopes, bootstrap.generator())["overall"]
+        observed = scopes.accuracies(values[some])["overall"]
+        low, high = percentile_interval(drawn, axis=1)
+        counts = known[some].sum(axis=1).tolist()
+        ends = zip(low.tolist(), high.tolist(), strict=True)
+        result += zip(counts, observed.tolist(), ends, strict=True)
+    return result

@@ -37,7 +37,7 @@ Lengths = tuple[NDArray[np.float64], NDArray[np.float64]]
 class RunFacts:
     """What a run did, as far as its record tells it."""
 
-    kind: Literal["pair", "grid"]
+    kind: Literal["pair", "grid", "annotation"]
     question: Question
     scored: Sequence[GroupScores]
     registry: Registry
@@ -224,7 +224,8 @@ def _notes(facts: RunFacts, counts: Mapping[str, Mapping[str, int]]) -> list[str
         notes += [f"{name}: {count} {sentence}." for name, count in counts[kind].items()]
     unrouted = {name: count for group in facts.scored for name, count in group.unrouted.items() if count}
     notes += [f"{name} could not route {count} items, which keep their prompt." for name, count in unrouted.items()]
-    notes += _gap_notes(facts) if facts.kind == "grid" else _pair_gap(facts)
+    if facts.scored:
+        notes += _gap_notes(facts) if facts.kind == "grid" else _pair_gap(facts)
     if facts.options.limit is not None:
         notes.append(f"Only {len(facts.question.task.items)} items were scored, spread evenly over the task (--limit).")
     return notes

@@ -11,6 +11,7 @@ from ...reports.run_format.results import RunResult
 from ...reports.run_format.run_info import ANNOTATOR
 from .accuracy import accuracy_table, comparison_table
 from .analysis import grid_analyses, pair_analyses
+from .best_of_n import best_of_table
 from .run_record import RunFacts, items_table, left_out_table, pairs_table, run_record
 from .sample import Label, Sample
 
@@ -36,6 +37,8 @@ def run_result(facts: RunFacts, labels: Sequence[Label], rewards: NDArray[np.flo
         tables["left_out"] = left_out_table(question.task)
     if facts.kind == "pair":
         tables |= pair_analyses(labels, rewards, sample, options.seed)
+        picked = best_of_table(labels, rewards, sample.responses, sample.chars, sample.bootstrap)
+        tables |= {"best_of": picked} if len(picked) else {}
     else:
         tables |= {"pairs": pairs_table(accuracy, facts), **grid_analyses(facts, labels, rewards, sample)}
     return RunResult(run_record(facts, int((margins == 0).sum())), tables)

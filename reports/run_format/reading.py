@@ -17,6 +17,7 @@ from .run_info import RUN_FORMAT, CheckpointInfo, RunInfo
 from .tables import (
     TABLES,
     AccuracyRow,
+    BestOfRow,
     CalibrationRow,
     ChainRow,
     ComparisonRow,
@@ -30,6 +31,7 @@ from .tables import (
     RecommendationRow,
     SaturationRow,
     SelectionRow,
+    StatisticRow,
     TableFormat,
 )
 
@@ -53,6 +55,8 @@ class Run:
     calibration: tuple[CalibrationRow, ...]
     confidence: tuple[ConfidenceRow, ...]
     length: tuple[LengthRow, ...]
+    best_of: tuple[BestOfRow, ...]
+    statistics: tuple[StatisticRow, ...]
     left_out: tuple[LeftOutRow, ...]
 
     def table(self, stem: str) -> tuple[Record, ...]:
@@ -71,7 +75,7 @@ def read_run(path: Path) -> Run:
         UserError: not a run directory, a newer format, or a file that is missing or damaged.
     """
     if not path.is_dir():
-        raise UserError(f"{path} is not a folder: pass the folder that `cdr-eval pair` or `cdr-eval grid` wrote.")
+        raise UserError(f"{path} is not a folder: pass the folder that `cdr-eval pair`, `grid` or `annotate` wrote.")
     check_sums(path)
     info = _read_info(path / "run.json")
     tables: dict[str, Any] = {

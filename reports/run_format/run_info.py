@@ -84,11 +84,28 @@ class Counts(Record):
     ties: Count = Field(description="margins of exactly zero over all rewards (a number, not by checkpoint)")
 
 
+class AnnotationInfo(Record):
+    """How preference data were made."""
+
+    reward: str = Field(description="what gave the rewards: a pair under a variant, a column, an annotator")
+    labels: str = Field(description="where the grades that it is judged by come from; empty where there are none")
+    length_unit: str = Field(description="unit of the responses' lengths: tokens or characters")
+    choice: dict[str, JsonValue] = Field(description="rule by which pairs were chosen, with its settings")
+    temperature: dict[str, JsonValue] = Field(description="τ in nats, how it was had, and whether labels decided it")
+    weights: str = Field(description="what the column `weight` holds")
+    top: float = Field(description="share of pairs kept, the most confident ones")
+    format: str = Field(description="format of the rows in data/")
+    splits: dict[str, Count] = Field(description="split to its rows")
+    counts: dict[str, Count] = Field(description="prompts, pairs, ties, and what was merged or left out")
+    dropped: dict[str, Count] = Field(description="reason to prompts that gave no pair")
+    sampling: dict[str, JsonValue] = Field(description="the record of how the responses were sampled; may be empty")
+
+
 class RunInfo(Record):
     """The run."""
 
     format: Literal[2] = Field(description="number of the run-directory format")
-    kind: Literal["pair", "grid"] = Field(description="which command wrote it")
+    kind: Literal["pair", "grid", "annotation"] = Field(description="which command wrote it")
     command: str = Field(description="the command line")
     versions: dict[str, JsonValue] = Field(description="library to version")
     created: str = Field(description="when, UTC")
@@ -111,3 +128,4 @@ class RunInfo(Record):
         description="how each checkpoint's scorer was checked, one record with figures each; may be empty"
     )
     notes: tuple[str, ...] = Field(description="what a reader must know first")
+    annotation: AnnotationInfo | None = Field(None, description="of an annotation, how preference data were made")

@@ -281,6 +281,64 @@ class LeftOutRow(Record):
     sentence: Text = Field(description="what is wrong with this row, and how to mend it")
 
 
+class BestOfRow(RewardRow):
+    """Expected grade of the response of highest reward among k drawn at random from each prompt's."""
+
+    k: Count = Field(description="responses picked from; a prompt with fewer gives all of its")
+    n: Items
+    grade: Number = Field(description="mean over prompts of the expected grade, in the unit of the grades")
+    ci_low: LowNumber
+    ci_high: HighNumber
+
+
+class PromptRow(Record):
+    """The prompts of an annotation, in their order."""
+
+    item: Text = Field(description="id of the prompt")
+    prompt_id: Text = Field(description="SHA-256 of its turns")
+    subset: Name = Field(description="subset that it belongs to")
+    domain: Name = Field(description="criteria domain under which its responses were scored; empty for none")
+    prompt: Text = Field(description="its turns as JSON")
+
+
+class ResponseRow(Record):
+    """The responses of an annotation, prompt by prompt; empty ones are left out."""
+
+    item: Name = Field(description="id of the prompt")
+    response: Count = Field(description="which response of its row, from 0")
+    same_as: Count = Field(description="the response of the same text that stands for it; its own number if none does")
+    text: Text = Field(description="the response")
+    length: Number = Field(description="length, in the unit that run.json names")
+    finish: Name = Field(description="why it ended; empty where that is not known")
+    strong: Nats = Field(description="what the strong checkpoint adds to the reward; NaN where there is none")
+    weak: Nats = Field(description="what the weak checkpoint adds to the reward; NaN where there is none")
+    reward: Nats = Field(description="its reward; NaN where it is unscored")
+    grade: Number = Field(description="its grade, where labels are known; NaN elsewhere")
+    role: Annotated[Literal["", "chosen", "rejected", "both"], OneOf] = Field(description="as what it is in a pair")
+
+
+class DroppedRow(Record):
+    """Prompts that gave no pair."""
+
+    item: Text = Field(description="id of the prompt, or file and line of a row that could not be used")
+    reason: Name = Field(description="why")
+
+
+class StatisticRow(Record):
+    """What can be said of the rewards, the choice and the pairs of an annotation."""
+
+    topic: Name = Field(description="`agreement`, `length`, `confidence`, `index`, `domain` or `variants`")
+    statistic: Name = Field(description="what the value is")
+    name: Name = Field(description="subset, domain, variant, sample index or bin that it is of; empty for all")
+    n: Count = Field(description="prompts or pairs that it rests on")
+    value: Number = Field(description="the statistic")
+    ci_low: LowNumber
+    ci_high: HighNumber
+
+
+Kind = Literal["pair", "grid", "annotation"]
+
+
 @dataclass(frozen=True, slots=True)
 class TableFormat:
     """One file of a run directory."""
@@ -288,7 +346,7 @@ class TableFormat:
     stem: str
     suffix: Literal["csv", "parquet"]
     record: type[Record]
-    required: tuple[Literal["pair", "grid"], ...] = ()
+    required: tuple[Kind, ...] = ()
     """Kinds of runs that always write it."""
 
     @property
@@ -322,6 +380,11 @@ TABLES: Final[Mapping[str, TableFormat]] = {
         TableFormat("confidence", "csv", ConfidenceRow),
         TableFormat("length", "csv", LengthRow),
         TableFormat("left_out", "csv", LeftOutRow),
+        TableFormat("best_of", "csv", BestOfRow),
+        TableFormat("prompts", "parquet", PromptRow),
+        TableFormat("responses", "parquet", ResponseRow),
+        TableFormat("dropped", "parquet", DroppedRow),
+        TableFormat("statistics", "csv", StatisticRow, ("annotation",)),
     )
 }
 """By stem, in the order of the page that describes them."""

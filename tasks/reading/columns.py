@@ -63,6 +63,8 @@ class Layout(_Record):
     """A number whose sign says which of two responses is better: below 0 the first, 0 for a tie."""
     pairs: str | None = None
     """List of [i, j], from 0: the comparisons that count."""
+    finish: str | None = None
+    """Why each response ended."""
     id: Paths = ("id",)
     subset: Paths = ("subset",)
     """Several columns are joined by a slash."""
@@ -79,7 +81,7 @@ class Layout(_Record):
     @property
     def columns(self) -> frozenset[str]:
         """The paths that this layout reads."""
-        single = (self.chosen, self.rejected, self.ranks, self.best, self.preference, self.pairs)
+        single = (self.chosen, self.rejected, self.ranks, self.best, self.preference, self.pairs, self.finish)
         many = (self.prompt, self.responses, self.id, self.subset, self.problem, tuple(self.labels.values()))
         labelled = tuple(part.column for part in (self.grades, self.winner) if part)
         return frozenset([path for path in single if path] + [path for paths in many + labelled for path in paths])

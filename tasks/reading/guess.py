@@ -14,8 +14,10 @@ ROLES = (
 )  # fmt: skip
 """What `--columns role=column` can name."""
 _MANY = frozenset({"prompt", "responses", "grades", "winner", "id", "subset", "problem"})
-_PROMPTS = ("prompt", "instruction", "question", "query", "context", "history", "input")
-_LISTS = ("responses", "completions", "answers", "generations", "all_generated_responses", "candidates", "outputs")
+_PROMPTS = ("prompt_messages", "prompt", "instruction", "question", "query", "context", "history", "input")
+_LISTS = (
+    "responses", "completions", "answers", "generations", "all_generated_responses", "candidates", "outputs", "output",
+)  # fmt: skip
 _TEXTS = ("text", "response", "answer", "content", "completion", "output", "generation")
 _PAIRS = (
     ("response_A", "response_B"), ("response_a", "response_b"), ("response_1", "response_2"),
@@ -23,6 +25,7 @@ _PAIRS = (
 )  # fmt: skip
 _GRADES = ("grades", "grade", "scores", "score", "ratings", "rating", "overall_score", "all_rm_scores")
 _RANKS = ("ranks", "rank")
+_FINISH = ("finish_reason", "finish_reasons")
 _BEST = ("best", "best_index", "preferred_index")
 _LABELS = ("winner", "label", "preference", "overall_preference", "preference_strength")
 
@@ -45,7 +48,13 @@ def guess_layout(sample: Sequence[Columns], named: Mapping[str, Paths]) -> Layou
     )
     if wanted or not responses:
         return _preferences(row, more)
-    layout = {"responses": responses, "prompt": _prompt(row), **_knowledge(row, responses, sample), **more}
+    layout = {
+        "responses": responses,
+        "prompt": _prompt(row),
+        **_finish(row, responses),
+        **_knowledge(row, responses, sample),
+        **more,
+    }
     known = {"grades", "ranks", "best", "winner", "preference"} & more.keys()
     for role in {"grades", "ranks", "best", "winner", "preference"} - known if known else ():
         layout.pop(role, None)
@@ -155,6 +164,15 @@ def _knowledge(row: Columns, responses: Paths, sample: Sequence[Columns]) -> dic
     for name in _LABELS if len(responses) == 2 else ():
         if row.get(name) is not None:
             return _label(name, [columns.get(name) for columns in sample])
+    return {}
+
+
+def _finish(row: Columns, responses: Paths) -> dict[str, Any]:
+    """Why each response ended: a key within the responses, or a list beside them."""
+    inside = responses[0].partition("[].")[0] + "[]." if "[]." in responses[0] else ""
+    for name in _FINISH:
+        if maybe(row, inside + name) is not None and (inside or _is_list(row[name])):
+            return {"finish": inside + name}
     return {}
 
 

@@ -50,6 +50,8 @@ class Reading:
     strict: bool = False
     taken_for: str = ""
     remarks: tuple[str, ...] = ()
+    unlabelled: bool = False
+    """Whether grades may be equal and responses empty or all equal: rows that are to be annotated."""
     _seen: dict[str, int] = field(default_factory=dict[str, int])
     _left: list[LeftOut] = field(default_factory=list[LeftOut])
     _read: int = 0
@@ -63,7 +65,7 @@ class Reading:
             try:
                 if row.fault is not None:
                     raise row.fault
-                item = _item(row, self.layout, self.filter)
+                item = _item(row, self.layout, self.filter, unlabelled=self.unlabelled)
                 if item.id in self._seen:
                     other = f"{row.unit} {self._seen[item.id]}"
                     raise RowError("duplicate id", f"the id {item.id!r} is also that of {other}; make ids unique")
@@ -143,11 +145,11 @@ def sample_of(rows: Callable[[Wanted], Iterator[Row]]) -> Sequence[Mapping[str, 
     return [row.columns for row in islice(rows(None), SAMPLE_ROWS) if row.fault is None]
 
 
-def _item(row: Row, layout: Layout, of: Filter) -> Item:
+def _item(row: Row, layout: Layout, of: Filter, *, unlabelled: bool) -> Item:
     columns = row.columns
     name, subset, problem = names_of(row, layout)
     answers = (graded_answers if layout.responses else preference_answers)(columns, layout)
-    _check_answers(answers)
+    _check_answers(answers, unlabelled=unlabelled)
     subset = subset or DEFAULT_SUBSET
     if of.subsets and subset not in of.subsets:
         raise RowError(
@@ -168,6 +170,7 @@ def _item(row: Row, layout: Layout, of: Filter) -> Item:
         group,
         role,
         problem,
+        answers.finish,
         labels,
     )
 
@@ -187,7 +190,7 @@ def check_prompt(prompt: Turns) -> None:
     _check_length("`prompt`", sum(len(turn["content"]) for turn in prompt))
 
 
-def _check_answers(answers: Answers) -> None:
+def _check_answers(answers: Answers, *, unlabelled: bool) -> None:
     """Raise RowError for what makes no item."""
     texts = answers.responses
     check_prompt(answers.prompt)
@@ -196,9 +199,11 @@ def _check_answers(answers: Answers) -> None:
     if len(texts) > MAX_RESPONSES:
         raise RowError("too many responses", f"the row has {len(texts):,} responses, over {MAX_RESPONSES:,}; split it")
     for place, text in zip(answers.places, texts, strict=True):
-        if not text.strip():
+        if not text.strip() and not unlabelled:
             raise RowError("empty response", f"the response in {place} is empty; fill it in or remove the row")
         _check_length(place.rstrip(","), len(text))
+    if unlabelled:
+        return
     if len(set(texts)) == 1:
         names = " and ".join(answers.places) if len(texts) == 2 else f"all {len(texts)} responses"
         raise RowError("equal responses", f"{names} are equal; remove the row")

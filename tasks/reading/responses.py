@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from .columns import Grades, Layout, Paths, Winner, value_at
+from .columns import Grades, Layout, Paths, Winner, maybe, value_at
 from .notes import TIE, RowError, as_dict, as_list
 from .turns import Turns, turns_of
 
@@ -32,6 +32,7 @@ class Answers:
     grades: tuple[float, ...] = ()
     pairs: tuple[tuple[int, int], ...] = ()
     styles: tuple[int, ...] = ()
+    finish: tuple[str, ...] = ()
 
 
 def graded_answers(columns: Mapping[str, Any], layout: Layout) -> Answers:
@@ -40,7 +41,7 @@ def graded_answers(columns: Mapping[str, Any], layout: Layout) -> Answers:
     prompt = prompt_turns(columns, layout, layout.prompt or ("prompt",))
     grades = _grades(columns, layout, len(responses))
     pairs = _pairs(value_at(columns, layout.pairs), layout.pairs, len(responses)) if layout.pairs else ()
-    return Answers(prompt, responses, places, grades, pairs)
+    return Answers(prompt, responses, places, grades, pairs, finish=_finish(columns, layout, len(responses)))
 
 
 def prompt_turns(columns: Mapping[str, Any], layout: Layout, paths: Paths) -> Turns:
@@ -83,6 +84,17 @@ def _text(place: str, value: Any, steps: bool) -> str:
     if last is not None and isinstance(text := last.get("content"), str):
         return text
     raise RowError("wrong type", f"the response in {place} must be text; mend or remove the row")
+
+
+def _finish(columns: Mapping[str, Any], layout: Layout, n: int) -> tuple[str, ...]:
+    reasons = as_list(maybe(columns, layout.finish)) if layout.finish else None
+    if reasons is None:
+        return ()
+    if len(reasons) != n:
+        raise RowError(
+            "wrong type", f"`{layout.finish}` has {len(reasons)} entries for {n} responses; mend or remove the row"
+        )
+    return tuple("" if reason is None else str(reason) for reason in reasons)
 
 
 def _grades(columns: Mapping[str, Any], layout: Layout, n: int) -> tuple[float, ...]:

@@ -97,6 +97,8 @@ def folder_files(folder: Path, split: str | None, pattern: str) -> list[Path]:
         folder = folder / (split or splits[0])
     if (folder / "state.json").is_file():
         return sorted(folder.glob("*.arrow"))
+    if not pattern and (folder / "data").is_dir() and (folder / "README.md").is_file():
+        folder = folder / "data"  # as data sets of the hub lie
     files = sorted(path for path in folder.glob(pattern or "*") if _suffix(path) and path.is_file())
     of_split = {path: match["split"] for path in files if (match := _SHARD.fullmatch(path.name))}
     splits = sorted(set(of_split.values()))

@@ -1,0 +1,188 @@
+"""Preference data from sampled responses and a reward: the steps in order, and the Python API."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ..errors import UserError
+from ..model_registry.registry import load_registry
+from ..tasks.minilab.judge import TrainingJudge
+from .annotation.candidates import Candidates, read_candidates
+from .annotation.choosing import Pairs, Pool, choose_pairs, most_confident
+from .annotation.rewarding import ColumnReward, PairReward, Reward, Rewarded
+from .annotation.settings import Annotating
+from .annotation.temperature import Temperature, auto_temperature, fitted_temperature
+from .options import Options
+
+if TYPE_CHECKING:
+    from ..reports.run_format.results import RunResult
+    from .annotation.dataset import PreferenceData
+
+ROUTED = "cdr-adaptive-router"
+MOST_CUT = 0.5
+"""Share of responses cut at their length limit above which the data are refused."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Annotation:
+    """Preference data, and the run that made them."""
+
+    result: "RunResult"
+    """run.json and the tables of the run directory."""
+    data: "PreferenceData"
+    card: str
+    """README.md of the data set."""
+
+    def save(self, out: Path, add_reports: Callable[[Path], object] = lambda _: None) -> Path:
+        """Write run directory and data set into one folder, whole or not at all. Raises UserError."""
+
+        def add(made: Path) -> None:
+            self.data.write(made)
+            (made / "README.md").write_text(self.card, encoding="utf-8")
+            add_reports(made)
+
+        return self.result.save(out, add)
+
+
+def annotate(
+    data: str,
+    *,
+    strong: str | None = None,
+    weak: str | None = None,
+    scores: str | None = None,
+    variant: str = ROUTED,
+    compare: Sequence[str] = (),
+    minilab_judge: bool = False,
+    settings: Annotating | None = None,
+    registry: Sequence[Path] = (),
+    options: Options | None = None,
+) -> Annotation:
+    """Make preference data of prompts with N responses each.
+
+    Args:
+        data: a file, folder or hub dataset of prompts with responses, such as `cdr-eval sample` writes.
+        strong, weak: the pair of checkpoints whose reward it is; or
+        scores: the column of `data` that holds the rewards.
+        variant: the pair's reward; `compare` are variants whose choices are set beside it.
+        minilab_judge: take labels from the judge of the minilab's world.
+
+    Raises UserError for everything that the caller can mend.
+    """
+    started = time.monotonic()
+    settings, options = settings or Annotating(), options or Options()
+    reward = _reward(strong, weak, scores, variant, compare, registry, options)
+    if settings.format == "text" and scores is not None:
+        raise UserError("--format text is rendered by the template of --strong and --weak: pass them, or another.")
+    judge = TrainingJudge() if minilab_judge else None
+    candidates = read_candidates(data, options, scores=scores, judge=judge)
+    _check_cut(candidates, keep=settings.choice.keep_truncated)
+    labelled = _read_labelled(settings.temperature, scores, judge, options)
+    rewarded = reward.rewards(candidates)
+    pairs = choose_pairs(_pool(candidates, rewarded), settings.choice)
+    if not len(pairs.margin):
+        raise UserError(f"No prompt of {data} gives a pair; most often: {_most_often(pairs)}.")
+    temperature = _temperature(settings, pairs, reward, labelled)
+    pairs = most_confident(pairs, settings.top)
+    from .annotation.result import Made
+
+    made = Made(candidates, rewarded, pairs, temperature, settings, options, load_registry(registry))
+    return Annotation(made.result(time.monotonic() - started), made.data, made.card())
+
+
+def score_shard(
+    data: str,
+    strong: str,
+    weak: str,
+    variant: str,
+    compare: Sequence[str],
+    registry: Sequence[Path],
+    options: Options,
+    shard: tuple[int, int],
+) -> list[str]:
+    """Score shard (i, n) of an annotation into the store and stop there; returns its checkpoints. Raises UserError."""
+    reward = PairReward.of(strong, weak, variant, compare, load_registry(registry), options)
+    return reward.score_shard(read_candidates(data, options), shard)
+
+
+def _reward(
+    strong: str | None,
+    weak: str | None,
+    scores: str | None,
+    variant: str,
+    compare: Sequence[str],
+    registry: Sequence[Path],
+    options: Options,
+) -> Reward:
+    if scores is not None and strong is None and weak is None:
+        if compare:
+            raise UserError("--compare sets variants of a pair side by side: pass --strong and --weak, not --scores.")
+        return ColumnReward(scores)
+    if scores is not None or strong is None or weak is None:
+        raise UserError("Pass --strong and --weak for the reward of a pair, or --scores COLUMN.")
+    return PairReward.of(strong, weak, variant, compare, load_registry(registry), options)
+
+
+def _check_cut(candidates: Candidates, *, keep: bool) -> None:
+    cut, n = int(candidates.cut.sum()), len(candidates.cut)
+    if cut > MOST_CUT * n and not keep:
+        raise UserError(
+            f"{cut:,} of {n:,} responses were cut at their length limit, more than half: sample them again with a "
+            "larger --max-new-tokens, or pass --keep-truncated."
+        )
+
+
+def _pool(candidates: Candidates, rewarded: Rewarded) -> Pool:
+    items = candidates.items
+    whole = (rewarded.rewards, np.maximum(rewarded.lengths, 1.0), candidates.distinct, candidates.cut)
+    return Pool(items.ids, items.offsets, *whole)
+
+
+def _read_labelled(
+    temperature: str, scores: str | None, judge: TrainingJudge | None, options: Options
+) -> Candidates | None:
+    """The labelled responses that the temperature is fitted on; UserError where they have no labels."""
+    if not temperature.startswith("fit:"):
+        return None
+    source = temperature.removeprefix("fit:")
+    asking = replace(options, columns=(), limit=None)
+    found = read_candidates(source, asking, scores=scores)
+    if not _labelled(found) and judge is not None:
+        found = read_candidates(source, asking, scores=scores, judge=judge)
+    if not _labelled(found):
+        raise UserError(f"{source} has no labels that prefer one response to another, which --temperature fit needs.")
+    return found
+
+
+def _labelled(candidates: Candidates) -> bool:
+    return any(len({grade for grade in item.grades if not math.isnan(grade)}) > 1 for item in candidates.items)
+
+
+def _temperature(settings: Annotating, pairs: Pairs, reward: Reward, labelled: Candidates | None) -> Temperature:
+    if labelled is not None:
+        return _fitted(settings, reward, labelled)
+    if settings.temperature == "auto":
+        return auto_temperature(pairs.margin)
+    return Temperature(float(settings.temperature), "given", calibrated=False)
+
+
+def _fitted(settings: Annotating, reward: Reward, labelled: Candidates) -> Temperature:
+    """Fitted on pairs that are chosen from the labelled responses by the same rule."""
+    source = labelled.task.source
+    pairs = choose_pairs(_pool(labelled, reward.rewards(labelled)), settings.choice)
+    grades = labelled.items.grades
+    sign = np.sign(grades[pairs.chosen] - grades[pairs.rejected])
+    known = np.abs(sign) == 1
+    if not known.any():
+        raise UserError(f"No pair chosen from {source} has unequal grades, so that no temperature can be fitted.")
+    cluster = np.unique(np.array(labelled.prompt_ids)[pairs.item[known]], return_inverse=True)[1]
+    return fitted_temperature((sign * pairs.margin)[known], cluster, settings.choice.seed, source)
+
+
+def _most_often(pairs: Pairs) -> str:
+    reasons = list(pairs.reasons)
+    return max(sorted(set(reasons)), key=reasons.count)

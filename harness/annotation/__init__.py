@@ -1,0 +1,1 @@
+"""From the rewards of sampled responses to preference data that trainers read."""

@@ -1,0 +1,149 @@
+"""`cdr-eval annotate`: preference data from sampled responses."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import click
+
+from ...errors import UserError
+from ..annotation.choosing import Choice, Rule
+from ..annotation.formats import FORMATS
+from ..annotation.settings import Annotating
+from ..annotation.temperature import WEIGHTS
+from .evaluate import INCOMPLETE
+from .options import Output, options_of, output_options, scoring_options, split
+
+if TYPE_CHECKING:
+    from ..annotate import Annotation
+
+
+@click.command()
+@click.argument("data")
+@click.option("--strong", metavar="X", help="Registry name, hub id or local folder.")
+@click.option("--weak", metavar="Y", help="Registry name, hub id or local folder.")
+@click.option("--scores", metavar="COLUMN", help="Take the rewards from this column of DATA instead of a pair.")
+@click.option("--variant", default="cdr-adaptive-router", show_default=True, help="See `cdr-eval variants`.")
+@click.option("--compare", metavar="A,B,...", help="Variants whose choices are set beside it in the report.")
+@click.option("--minilab-judge", is_flag=True, help="Labels from the judge of the minilab's world.")
+@click.option(
+    "--choose",
+    default="best-random",
+    show_default=True,
+    metavar="RULE",
+    help="best-random, best-worst, best-quantile:Q or all-pairs.",
+)
+@click.option(
+    "--length-band",
+    metavar="LOW..HIGH",
+    help="Of best-random: length of the rejected over that of the chosen; default 0.5..2.",
+)
+@click.option("--min-distinct", type=click.IntRange(min=2), default=2, show_default=True, help="Responses a prompt.")
+@click.option("--keep-truncated", is_flag=True, help="Choose also among responses that were cut at their length limit.")
+@click.option("--temperature", default="auto", show_default=True, help="auto, fit:LABELLED-FILE or nats.")
+@click.option("--weight", default="confidence", show_default=True, help=f"{', '.join(WEIGHTS)}:A.")
+@click.option("--top", default="100%", show_default=True, help="Keep this share of the pairs, the most confident.")
+@click.option("--test", type=click.IntRange(min=0), default=0, show_default=True, help="Prompts of the test split.")
+@click.option("--format", "form", type=click.Choice(FORMATS), default="preference", show_default=True)
+@output_options
+@scoring_options
+def annotate(data: str, output: Output, **given: Any) -> None:
+    """Make preference data of DATA, prompts with several responses each, by the reward of a pair of checkpoints.
+
+    DATA is a file, folder or hub dataset such as `cdr-eval sample` writes. The output folder is a run directory and a
+    data set of the hub in one, which TRL's trainers and `cdr-eval tune` read as it is.
+    """
+    from ...reports.run_format.results import check_out
+    from ...reports.write import write_reports
+    from ..annotate import annotate as annotated
+    from ..annotate import score_shard
+
+    settings = _settings(given)
+    options = options_of(given, quiet=output.quiet)
+    reward = {name: given[name] for name in ("strong", "weak", "variant")}
+    compare, registry = split(given["compare"]), given["registry"]
+    if output.shard is not None:
+        if given["strong"] is None or given["weak"] is None:
+            raise UserError("--shard scores a part of a pair's responses: pass --strong and --weak.")
+        names = score_shard(data, **reward, compare=compare, registry=registry, options=options, shard=output.shard)
+        index, count = output.shard
+        click.echo(f"Shard {index}/{count} is scored ({', '.join(names) or 'no checkpoint'}).")
+        return
+    out = output.out or Path("runs") / f"annotation-{Path(data).stem}"
+    check_out(out)
+    found = annotated(
+        data,
+        **reward,
+        scores=given["scores"],
+        compare=compare,
+        minilab_judge=given["minilab_judge"],
+        settings=settings,
+        registry=registry,
+        options=options,
+    )
+    found.save(out, write_reports)
+    _tell(found, out, output)
+
+
+def _settings(given: dict[str, Any]) -> Annotating:
+    rule, _, quantile = str(given["choose"]).partition(":")
+    if rule not in get_args(Rule) or bool(quantile) != (rule == "best-quantile"):
+        raise UserError(f"--choose {given['choose']!r} is none of {', '.join(get_args(Rule))}:Q.".replace(":Q", "", 0))
+    band = given["length_band"]
+    if band is not None and rule != "best-random":
+        raise UserError("--length-band belongs to --choose best-random: leave it out.")
+    weight, _, clip = str(given["weight"]).partition(":")
+    if weight not in WEIGHTS or bool(clip) != (weight == "clip"):
+        raise UserError(f"--weight {given['weight']!r} is none of none, confidence, sigmoid and clip:A.")
+    choice = Choice(
+        rule=rule,  # type: ignore[arg-type]
+        quantile=_number(quantile, "--choose best-quantile:Q") if quantile else 0.25,
+        band=_band(band) if band is not None else (0.5, 2.0),
+        min_distinct=given["min_distinct"],
+        keep_truncated=given["keep_truncated"],
+        seed=given["seed"],
+    )
+    return Annotating(
+        choice=choice,
+        temperature=given["temperature"],
+        weight=weight,  # type: ignore[arg-type]
+        clip=_number(clip, "--weight clip:A") if clip else 1.0,
+        top=_share(given["top"]),
+        test=given["test"],
+        format=given["form"],
+    )
+
+
+def _number(text: str, option: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise UserError(f"{option} takes a number, not {text!r}.") from None
+
+
+def _share(text: str) -> float:
+    return _number(text.removesuffix("%"), "--top") / (100 if text.endswith("%") else 1)
+
+
+def _band(text: str) -> tuple[float, float]:
+    low, dots, high = text.partition("..")
+    if not dots:
+        raise UserError("--length-band must be LOW..HIGH with LOW from 0 to 1 and HIGH from 1, such as 0.5..2.")
+    return _number(low, "--length-band"), _number(high, "--length-band")
+
+
+def _tell(found: "Annotation", out: Path, output: Output) -> None:
+    from ...reports.summary import summary
+
+    if output.as_json:
+        statistics = json.loads(found.result.table("statistics").to_json(orient="records"))
+        click.echo(json.dumps({"out": str(out), "run": found.result.run, "statistics": statistics}))
+    elif output.quiet:
+        click.echo(out)
+    else:
+        click.echo(summary(out))
+        click.echo(f"Data set: {out / 'data'}; report with figures: {out / 'report.md'}, or {out / 'report.html'}.")
+    if found.result.incomplete:
+        click.echo("Error: some log-probabilities are not finite; see the notes.", err=True)
+        sys.exit(INCOMPLETE)
