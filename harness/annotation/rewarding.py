@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ...tasks.items import Items
 from ...tasks.minilab.world import CRITERIA as MINILAB_CRITERIA
 from ...tasks.task import Task
 from ...tasks.variants import ROUTER, Role, Variant, declare_variants, select_variants
+from ..annotators import annotator_rewards, open_annotators
 from ..comparisons import Comparison, pair_of
 from ..options import Options
 from ..question import Question
@@ -54,6 +56,9 @@ class Rewarded:
     """Variants to be compared with, (R,) each."""
     session: "Session | None" = None
     scored: "Sequence[GroupScores]" = ()
+    annotator: Mapping[str, Any] | None = None
+    """As run.json has it, where a reward head gave the rewards."""
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +134,25 @@ class ColumnReward:
         return _alone(("", "", self.column), candidates.rewards, candidates.items)
 
 
-Reward = PairReward | ColumnReward
+@dataclass(frozen=True, slots=True)
+class AnnotatorReward:
+    """The rewards of a reward head that `annotator train` wrote, for prompts that it has not seen."""
+
+    folder: Path
+    options: Options
+
+    def rewards(self, candidates: Candidates) -> Rewarded:
+        """Lengths are characters. Raises UserError for prompts that it was trained on."""
+        allow = self.options.allow_overlap
+        (row,) = open_annotators([self.folder], candidates.items, allow_overlap=allow)
+        from ..scoring.loading import load_options
+
+        load = load_options(self.options.device, "float32", trust_remote_code=False, allow_pickle=False)
+        found, notes = annotator_rewards([row], candidates.items, load.device)
+        return replace(_alone(row.label, found[0], candidates.items), annotator=row.info, notes=notes)
+
+
+Reward = PairReward | ColumnReward | AnnotatorReward
 
 
 def check_unrendered(items: Items, renderer: "ChatRenderer") -> None:
