@@ -1,7 +1,7 @@
 """What a run asks, checked before anything heavy is imported."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..errors import UserError
 from ..model_registry.registry import Registry
@@ -21,7 +21,7 @@ class Question:
     task: Task
     criteria: Criteria
     variants: tuple[Variant, ...]
-    cut: Official = Official()
+    cut: Official = field(default_factory=Official)
     """To how many tokens conversations are cut, and where; by default to what the models read."""
 
 

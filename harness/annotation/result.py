@@ -155,7 +155,7 @@ class Made:
             items.subsets,
             self.rewarded.domains,
             sample.clusters,
-            self.rewarded.others,
+            {variant: rewards for (_, _, variant), rewards in self.rewarded.others.items()},
             sample.bootstrap,
         )
 
@@ -176,7 +176,7 @@ class Made:
         if self._label_source:
             tables |= self._judged_pairs()
             sample, label = self._sample, self.rewarded.label
-            labels = [label, *((*label[:2], name) for name in self.rewarded.others)]
+            labels = [label, *self.rewarded.others]
             rewards = np.stack([self.rewarded.rewards, *self.rewarded.others.values()])
             picked = best_of_table(labels, rewards, sample.responses, sample.chars, sample.bootstrap)
             tables |= {"best_of": picked} if len(picked) else {}

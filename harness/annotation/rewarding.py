@@ -50,7 +50,7 @@ class Rewarded:
     """(R,)"""
     domains: Sequence[str]
     """(n,) the criteria's domain of each prompt; empty where its own text was scored."""
-    others: Mapping[str, Floats] = field(default_factory=dict[str, "Floats"])
+    others: Mapping[Label, Floats] = field(default_factory=dict["Label", "Floats"])
     """Variants to be compared with, (R,) each."""
     session: "Session | None" = None
     scored: "Sequence[GroupScores]" = ()
@@ -193,7 +193,7 @@ def _rewarded(question: Question, scored: "Sequence[GroupScores]", session: "Ses
         _of_role(first, "strong", reward, tokens),
         _of_role(first, "weak", reward, tokens),
         _domains(first, routes.get(ROUTER), len(question.task.items)),
-        {variant.name: reward(variant) for variant in others},
+        {(strong, weak if v.uses_weak else "", v.name): reward(v) for v in others},
         session,
         scored,
     )
