@@ -220,7 +220,9 @@ class Made:
     def _notes(self) -> list[str]:
         """What a reader of the data must know."""
         counts, kept = self._counts, self.settings.choice.keep_truncated
-        notes = [f"{n:,} prompts gave no pair ({reason})." for reason, n in self.annotation["dropped"].items()]
+        whole = counts["prompts"]
+        dropped = self.annotation["dropped"].items()
+        notes = [f"No pair came from {n:,} of {whole:,} prompts ({reason})." for reason, n in dropped]
         sentences = {
             "duplicates": "responses repeat a text of their prompt and were merged with it",
             "truncated": f"responses were cut at their length limit{'' if kept else ' and left out'}",

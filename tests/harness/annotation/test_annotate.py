@@ -20,6 +20,7 @@ from cdr_eval.harness.annotate import Annotation
 from cdr_eval.harness.annotation.choosing import Choice
 from cdr_eval.harness.annotation.formats import FORMATS
 from cdr_eval.harness.annotation.settings import Annotating
+from cdr_eval.harness.tuning.pairs import read_preferences
 from cdr_eval.tasks.catalog import load_task
 from cdr_eval.tasks.minilab.world import CRITERIA, is_good, training_prompts
 from datasets import load_dataset
@@ -133,6 +134,15 @@ def test_every_format_is_a_data_set_of_the_hub(form: str, annotated: Annotate, t
         assert all(row["prompt"].count("user") == 1 for row in rows)
     if form == "unpaired":
         assert sum(row["label"] for row in rows) * 2 == len(rows)
+
+
+def test_what_was_written_is_what_tuning_reads(annotated: Annotate, tmp_path: Path):
+    made = annotated(settings=Annotating(test=4))
+    read = read_preferences(str(made.save(tmp_path / "out")), "weight")
+    train = [row for split, row in made.data.rows() if split == "train"]
+    assert [row["chosen"] for row in read.rows] == [row["chosen"] for row in train]
+    assert read.mean_weight == pytest.approx(np.mean([row["weight"] for row in train]))
+    assert read.notes == ()
 
 
 def test_what_was_written_is_a_task_of_the_evaluation(annotated: Annotate, tmp_path: Path):
