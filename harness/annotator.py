@@ -15,13 +15,14 @@ from ..errors import UserError
 from ..tasks.catalog import load_task
 from ..tasks.item import content_hash
 from ..tasks.task import limited
+from .annotators import annotator_rewards, open_annotators
 from .options import Options
 from .statistics import confidence
 from .statistics.credits import credit
 from .tables.rules import check_rules
 from .tune import LOG, Tuned
 from .tuning.losses import require_training
-from .tuning.overlap import RECORD, check_overlap, is_training_prompt, read_record
+from .tuning.overlap import RECORD, is_training_prompt
 from .tuning.pairs import PreferenceRows, prompt_hash, read_preferences
 from .tuning.run_folder import begin, check_empty, finished, versions, write_json
 from .tuning.settings import Training, processes
@@ -29,8 +30,6 @@ from .tuning.settings import Training, processes
 if TYPE_CHECKING:
     from .tuning.annotator import Annotator
 
-ANNOTATOR: Final = "annotator"
-"""The name of the reward in tables, where a density ratio has its variant."""
 CWPO: Final = Training(epochs=5.0, learning_rate=1e-5, batch=32, warmup=0.0, max_length=1024)
 """The settings of CW-PO's annotator (arXiv 2603.04968, Table 7)."""
 
@@ -94,26 +93,21 @@ def check_annotator(folder: Path, data: str, *, allow_overlap: bool = False, opt
     Raises UserError for everything that the caller can mend, prompts that the annotator was trained on among it.
     """
     options = options or Options()
-    known = read_record(folder)
     task = limited(load_task(data), options.limit)
     check_rules(task)
-    notes = check_overlap(known, task.items, allow=allow_overlap)
+    rows = open_annotators([folder], task.items, allow_overlap=allow_overlap)
     from .scoring.loading import load_options
     from .tables.accuracy import accuracy_table
     from .tables.analysis import pair_analyses
     from .tables.sample import Sample
-    from .tuning.annotator import load_annotator
 
     load = load_options(options.device, "float32", options.trust_remote_code, options.allow_pickle)
-    rewards = load_annotator(folder, load.device).rewards(task.items)
-    unscored = int(np.isnan(rewards).sum())
-    if unscored:
-        notes.append(f"{unscored:,} responses are longer than the annotator reads and are unscored.")
-    labels, sample = [annotator_label(folder)], Sample.of(task, options.resamples, options.seed)
+    rewards, notes = annotator_rewards(rows, task.items, load.device)
+    labels, sample = [row.label for row in rows], Sample.of(task, options.resamples, options.seed)
     record = {
         "format": 1,
         "kind": "annotator check",
-        "annotator": {"folder": str(folder), "base": known["base"], "training_pairs": known["training_pairs"]},
+        "annotator": rows[0].info,
         "task": {"name": task.name, "source": task.source, "content_hash": content_hash(task.items)},
         "items": len(task.items),
         "seed": options.seed,
@@ -122,14 +116,9 @@ def check_annotator(folder: Path, data: str, *, allow_overlap: bool = False, opt
     }
     return Checked(
         record,
-        accuracy_table(labels, rewards[None], sample),
-        pair_analyses(labels, rewards[None], sample, options.seed),
+        accuracy_table(labels, rewards, sample),
+        pair_analyses(labels, rewards, sample, options.seed),
     )
-
-
-def annotator_label(folder: Path) -> tuple[str, str, str]:
-    """Strong, weak and variant of an annotator's row in tables: the folder's name, no weak one, ANNOTATOR."""
-    return folder.resolve().name, "", ANNOTATOR
 
 
 def _train_annotator(

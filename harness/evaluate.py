@@ -15,6 +15,7 @@ from ..model_registry.registry import Registry, load_registry
 from ..tasks.conditioning import Conditioning
 from ..tasks.task import Task
 from ..tasks.variants import Role
+from .annotators import annotator_rewards, open_annotators
 from .comparisons import Comparison, grid_of, pair_of
 from .options import Options
 from .question import Question, ask
@@ -81,6 +82,9 @@ def evaluate(
     """Score and measure the pairs of some comparisons; see `evaluate_pair`."""
     started = time.monotonic()
     question = ask(task, variants, comparisons, registry, options)
+    names = [checkpoint.name for comparison in comparisons for checkpoint in comparison.checkpoints]
+    items, overlap = question.task.items, options.allow_overlap
+    annotators = open_annotators(options.annotators, items, names=names, allow_overlap=overlap)
     from .running.scoring_run import score
     from .session import open_session
     from .tables.run_record import RunFacts
@@ -89,6 +93,7 @@ def evaluate(
     session = open_session(question, comparisons, registry, options)
     scored = score(session.groups, session.router, session.planner, session.runner)
     labels, rows = reward_rows(scored, question)
+    judged, notes = annotator_rewards(annotators, items, session.load.device)
     facts = RunFacts(
         kind=kind,
         question=question,
@@ -99,10 +104,11 @@ def evaluate(
         scorer=session.runner.settings.kind,
         responses_scored=session.runner.scored,
         trials={name: report.trial for name, report in session.runner.reports.items() if report.trial},
-        notes=session.notes(),
+        notes=[*session.notes(), *notes],
         seconds=time.monotonic() - started,
+        annotators=[annotator.info for annotator in annotators],
     )
-    return run_result(facts, labels, rows)
+    return run_result(facts, [*labels, *(annotator.label for annotator in annotators)], np.vstack([rows, judged]))
 
 
 def score_shard(

@@ -60,6 +60,10 @@ class Asking:
     """The checkpoint that routes items for cdr-adaptive-router; None lets the strong one of each pair."""
     seed: int = 0
     """Seeds the demonstrations drawn, the bootstrap and the permutations."""
+    annotators: tuple[Path, ...] = ()
+    """Folders of reward heads whose accuracy stands beside that of the pairs."""
+    allow_overlap: bool = False
+    """Let an annotator judge prompts that it was trained on."""
 
 
 @dataclass(frozen=True, kw_only=True)

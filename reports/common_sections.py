@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from .document import Block, Bullets, Cell, Paragraph, Section, Table, said, section
 from .formatting import MISSING, count, joined, p_value, percent, plain, plural, points
 from .run_format.reading import Run
-from .run_format.run_info import CheckpointInfo, Counts
+from .run_format.run_info import ANNOTATOR, CheckpointInfo, Counts
 from .run_format.tables import ComparisonRow, ConfidenceRow, LengthRow
 from .scores import SCOPE_TITLES, Line, Reward, Scope, Scores, chance_of, reward_of, score_table
 
@@ -31,6 +31,8 @@ Namer = Callable[[Reward], str]
 def reward_name(reward: Reward) -> str:
     """A reward in words: "vanilla, A over B"."""
     strong, weak, variant = reward
+    if variant == ANNOTATOR:
+        return f"annotator {strong}"
     return f"{variant}, {strong} over {weak}" if weak else f"{variant}, {strong} alone"
 
 

@@ -73,6 +73,7 @@ def _distinct(values: list[str]) -> list[str]:
 
 def _explorer_rows(run: Run, scores: Scores, benchmarks: tuple[str, ...]) -> list[ExplorerRow]:
     family = {(pair.strong, pair.weak): pair.family or "" for pair in run.info.pairs}
+    alone = {checkpoint.name: checkpoint.family or "" for checkpoint in run.info.checkpoints}
     gaps = {(pair.strong, pair.weak, pair.variant): pair.gaps for pair in run.pairs}
     rows: list[ExplorerRow] = []
     for scope in (scores.overall, *scores.sections, *scores.levels):
@@ -80,7 +81,7 @@ def _explorer_rows(run: Run, scores: Scores, benchmarks: tuple[str, ...]) -> lis
             row = scores.row(reward, scope)
             if row is None:
                 continue
-            own = family.get(reward[:2]) or run.checkpoint(reward[0]).family or ""
+            own = family.get(reward[:2]) or alone.get(reward[0], "")
             of_pair = tuple(gaps.get(reward, {}).get(name) for name in benchmarks)
             rows.append(ExplorerRow(own, "Overall" if scope == scores.overall else scope[1], row, of_pair))
     return rows

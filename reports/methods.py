@@ -4,7 +4,7 @@ from .common_sections import described
 from .document import Block, Paragraph, Section
 from .formatting import count, joined, plural
 from .run_format.reading import Run
-from .run_format.run_info import RunInfo
+from .run_format.run_info import ANNOTATOR, AnnotatorInfo, RunInfo
 
 GAP_CAVEAT = (
     "The pairs of a grid share checkpoints, a pair's mirror image is decided by the same differences, and a "
@@ -38,7 +38,8 @@ def _sentences(run: Run) -> list[str]:
         "with cdr-eval.",
         f"For each response we took the log-probability of its tokens and its end-of-turn token ({unit}"
         f"{f', models in {dtypes}' if dtypes else ''}), and formed {plural(len(info.pairs), 'pair')} under "
-        f"{joined(info.variants)}.",
+        f"{joined([variant for variant in info.variants if variant != ANNOTATOR])}.",
+        *(f"Beside them stands {_head(annotator)}." for annotator in info.annotators),
         f"Reward accuracy is the mean credit of the items; the rule: {task.rule}.",
     ]
     if task.sections:
@@ -56,6 +57,11 @@ def _sentences(run: Run) -> list[str]:
         sentences.append(f"Chat templates: {_templates(info)}.")
     sentences.append(f"Versions: {described(info.versions)}.")
     return sentences
+
+
+def _head(annotator: AnnotatorInfo) -> str:
+    pairs = plural(annotator.training_pairs, "pair")
+    return f"the annotator {annotator.name}, a Bradley-Terry reward head on {annotator.base} trained on {pairs}"
 
 
 def _score_source(info: RunInfo) -> str:

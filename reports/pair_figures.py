@@ -153,7 +153,8 @@ def _series(run: Run, scores: Scores, benchmark: str, variant: str, family: str)
 
 def short_labels(run: Run, names: Sequence[str]) -> dict[str, str]:
     """A short text for each checkpoint, different for different ones."""
-    labels = {name: run.checkpoint(name).label or name for name in names}
+    known = {checkpoint.name: checkpoint.label for checkpoint in run.info.checkpoints}
+    labels = {name: known.get(name) or name for name in names}
     repeated = {label for label in labels.values() if list(labels.values()).count(label) > 1}
     taken: dict[str, int] = {}
     short: dict[str, str] = {}

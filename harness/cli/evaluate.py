@@ -13,7 +13,7 @@ from ...errors import UserError
 from ...model_registry.registry import Registry, load_registry
 from ..comparisons import Comparison, grid_of, pair_of
 from .catalog import print_cost
-from .options import Output, Run, output_options, run_options, split
+from .options import FILE, Command, Output, Run, output_options, run_options, split
 
 if TYPE_CHECKING:
     from ...reports.run_format.results import RunResult
@@ -53,10 +53,19 @@ class Selection:
         return Path("runs") / f"grid-{_stem(self.family or (self.models and 'models') or 'default')}"
 
 
+def _annotator_options(command: Command) -> Command:
+    """Reward heads beside the pairs; they reach the command among the run's options."""
+    allow = click.option("--allow-overlap", is_flag=True, help="Let annotators judge prompts they were trained on.")
+    return click.option(
+        "--annotator", "annotators", type=FILE, multiple=True, metavar="DIR", help="A reward head to compare with."
+    )(allow(command))
+
+
 @click.command()
 @click.option("--strong", required=True, metavar="X", help="Registry name, hub id or local folder.")
 @click.option("--weak", required=True, metavar="Y", help="Registry name, hub id or local folder.")
 @click.option("--variants", default="all", show_default=True, metavar="A,B,...", help="See `cdr-eval variants`.")
+@_annotator_options
 @output_options
 @run_options
 def pair(strong: str, weak: str, variants: str, run: Run, output: Output) -> None:
@@ -69,6 +78,7 @@ def pair(strong: str, weak: str, variants: str, run: Run, output: Output) -> Non
 @click.option("--models", metavar="A,B,...", help="Every ordered pair of these checkpoints.")
 @click.option("--no-self", is_flag=True, help="Leave out the pairs of a checkpoint with itself.")
 @click.option("--variants", default="vanilla", show_default=True, metavar="A,B,...", help="See `cdr-eval variants`.")
+@_annotator_options
 @output_options
 @run_options
 def grid(family: str | None, models: str | None, no_self: bool, variants: str, run: Run, output: Output) -> None:

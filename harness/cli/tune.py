@@ -2,7 +2,7 @@
 
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,8 @@ def tune(
 
     write_training_figure(out / LOG, out)
     if not (settings["quiet"] or settings["as_json"]):
-        click.echo(f"Settings: {', '.join(f'{name} {value}' for name, value in asdict(training).items())}")
+        used = asdict(replace(training, beta=training.effective_beta))
+        click.echo(f"Settings: {', '.join(f'{name} {value}' for name, value in used.items() if value)}.")
     tell(result, settings, f"Compare it with others: cdr-eval grid --registry {out / 'registry.yaml'}")
 
 

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...model_registry.registry import Registry
-from ...reports.run_format.run_info import RUN_FORMAT
+from ...reports.run_format.run_info import ANNOTATOR, RUN_FORMAT
 from ...tasks.catalog import missing_subsets
 from ...tasks.item import content_hash
 from ...tasks.task import Rule, Task
@@ -49,6 +49,8 @@ class RunFacts:
     """Checkpoint → figures of how its scorer was checked."""
     notes: Sequence[str]
     seconds: float
+    annotators: Sequence[Mapping[str, Any]] = ()
+    """Those beside the checkpoints."""
 
 
 def benchmark_scores(name: str, registry: Registry, source: str | None) -> dict[str, float]:
@@ -114,7 +116,11 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
         },
         "checkpoints": [_checkpoint(g.group, m, facts) for g in facts.scored for m in g.group.members],
         "pairs": [{"strong": s, "weak": w, "family": g.group.family} for g in facts.scored for s, w in g.group.pairs],
-        "variants": [variant.name for variant in facts.question.variants],
+        "annotators": list(facts.annotators),
+        "variants": [
+            *(variant.name for variant in facts.question.variants),
+            *([ANNOTATOR] if facts.annotators else []),
+        ],
         "counts": {**counts, "ties": ties},
         "responses_scored": dict(facts.responses_scored),
         "score_source": {"only": facts.options.score_source, "preference": list(facts.registry.score_preference)},

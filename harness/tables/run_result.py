@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...reports.run_format.results import RunResult
+from ...reports.run_format.run_info import ANNOTATOR
 from .accuracy import accuracy_table, comparison_table
 from .analysis import grid_analyses, pair_analyses
 from .best_of_n import best_of_table
@@ -46,11 +47,13 @@ def run_result(facts: RunFacts, labels: Sequence[Label], rewards: NDArray[np.flo
 def against_vanilla(labels: Sequence[Label]) -> list[tuple[int, int]]:
     """Row numbers (variant, vanilla) of each variant and of vanilla on the same pair.
 
-    A variant of one checkpoint stands beside vanilla where there is only one pair.
+    A variant of one checkpoint and an annotator stand beside vanilla where there is only one pair.
     """
     vanilla = {(strong, weak): row for row, (strong, weak, name) in enumerate(labels) if name == "vanilla"}
     if len(vanilla) == 1:
-        vanilla.update({(strong, ""): row for (strong, _), row in vanilla.items()})
+        ((strong, _), row), *_ = vanilla.items()
+        alone = [strong, *(name for name, _, variant in labels if variant == ANNOTATOR)]
+        vanilla.update({(name, ""): row for name in alone})
     return [
         (row, vanilla[strong, weak])
         for row, (strong, weak, name) in enumerate(labels)

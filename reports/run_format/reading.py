@@ -177,7 +177,7 @@ def _rows(path: Path, text: str) -> Iterator[dict[str, str]]:
 
 def _check_names(run: Run) -> None:
     """Every checkpoint that a table names stands in run.json, and no accuracy is given twice."""
-    known = {c.name for c in run.info.checkpoints} | {""}
+    known = {model.name for model in (*run.info.checkpoints, *run.info.annotators)} | {""}
     in_pairs = (name for pair in run.info.pairs for name in (pair.strong, pair.weak))
     tables: list[tuple[str, Iterable[str]]] = [("run.json", in_pairs)]
     for stem, table in TABLES.items():

@@ -8,6 +8,8 @@ from .columns import Count, Float, Record
 
 RUN_FORMAT: Final = 2
 """The run-directory format that this version writes and reads."""
+ANNOTATOR: Final = "annotator"
+"""What stands in the place of a variant for the reward of an annotator."""
 
 
 class UsedScore(Record):
@@ -62,6 +64,16 @@ class PairInfo(Record):
     family: str | None = Field(None, description="family that the pair was formed in")
 
 
+class AnnotatorInfo(Record):
+    """A reward head whose rewards stand beside those of the pairs."""
+
+    name: str = Field(description="name of its folder, which stands where tables have the strong checkpoint")
+    folder: str = Field(description="where it is")
+    base: str = Field(description="checkpoint that it was trained from")
+    training_pairs: Count = Field(description="pairs that it was trained on")
+    overlap: Count = Field(description="items whose prompt is one of those")
+
+
 class Counts(Record):
     """What went another way than planned: checkpoint to number of items."""
 
@@ -107,7 +119,8 @@ class RunInfo(Record):
     family: dict[str, JsonValue] = Field(description="names of the families and where their chat template came from")
     checkpoints: tuple[CheckpointInfo, ...] = Field(description="the models")
     pairs: tuple[PairInfo, ...] = Field(description="the ordered pairs")
-    variants: tuple[str, ...] = Field(description="reward variants, in order")
+    annotators: tuple[AnnotatorInfo, ...] = Field((), description="reward heads beside the pairs; may be empty")
+    variants: tuple[str, ...] = Field(description="reward variants, in order; `annotator` stands for all reward heads")
     counts: Counts = Field(description="what went another way than planned")
     responses_scored: dict[str, JsonValue] = Field(description="checkpoint to responses that this run scored anew")
     score_source: dict[str, JsonValue] = Field(description="the one source of benchmark scores, or their preference")

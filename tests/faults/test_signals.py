@@ -18,7 +18,7 @@ work_units.UNIT_TOKENS["cpu"] = 800
 write = runner.Runner._write
 def slowly(*arguments):
     write(*arguments)
-    time.sleep(0.3)
+    time.sleep(3.0)
 runner.Runner._write = slowly
 sys.argv = ["cdr-eval", *sys.argv[1:]]
 from cdr_eval.harness.cli.main import main

@@ -62,18 +62,19 @@ def test_adapters_are_written_beside_the_merged_model(llamas, pairs, tmp_path):
     assert not torch.allclose(before, merged, atol=1e-3)
 
 
-def test_killed_and_continued_ends_at_the_same_weights(llamas, tmp_path):
+def test_stopped_killed_and_continued_ends_at_the_same_weights(llamas, tmp_path):
     data = write_pairs(tmp_path / "pairs.jsonl", 64)
     wanted = ("--loss", "dpo", "--batch", 4, "--epochs", 4, "--max-length", 128, "--lr", 1e-3, "--weights", "weight")
     arguments = ("tune", data, "--model", llamas / "sft", *wanted, "--save-every", 8, "--quiet")
     whole, cut = tmp_path / "a" / "tuned", tmp_path / "b" / "tuned"
     subprocess.run(command(*arguments, "--out", whole), check=True, env=one_thread())
-    process = subprocess.Popen(command(*arguments, "--out", cut), env=one_thread())
-    while process.poll() is None and not (cut / "checkpoints" / "checkpoint-24" / "trainer_state.json").exists():
-        time.sleep(0.005)
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    assert not (cut / "run.json").exists()
+    for step, sent, code in ((16, signal.SIGINT, 130), (40, signal.SIGKILL, -signal.SIGKILL)):
+        process = subprocess.Popen(command(*arguments, "--out", cut), env=one_thread())
+        while process.poll() is None and not (cut / f"checkpoints/checkpoint-{step}/trainer_state.json").exists():
+            time.sleep(0.005)
+        os.kill(process.pid, sent)
+        assert process.wait() == code
+        assert not (cut / "run.json").exists()
     half = cut / "checkpoints" / "checkpoint-999"  # as if the kill had come while a checkpoint was written
     half.mkdir()
     (half / "model.safetensors").write_bytes(b"half")
