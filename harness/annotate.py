@@ -14,7 +14,7 @@ from ..model_registry.registry import load_registry
 from ..tasks.minilab.judge import TrainingJudge
 from .annotation.candidates import Candidates, read_candidates
 from .annotation.choosing import Pairs, Pool, choose_pairs, most_confident
-from .annotation.rewarding import ColumnReward, PairReward, Reward, Rewarded
+from .annotation.rewarding import AnnotatorReward, ColumnReward, PairReward, Reward, Rewarded
 from .annotation.settings import Annotating
 from .annotation.temperature import Temperature, auto_temperature, fitted_temperature
 from .options import Options
@@ -55,6 +55,7 @@ def annotate(
     strong: str | None = None,
     weak: str | None = None,
     scores: str | None = None,
+    annotator: Path | None = None,
     variant: str = ROUTED,
     compare: Sequence[str] = (),
     minilab_judge: bool = False,
@@ -67,7 +68,8 @@ def annotate(
     Args:
         data: a file, folder or hub dataset of prompts with responses, such as `cdr-eval sample` writes.
         strong, weak: the pair of checkpoints whose reward it is; or
-        scores: the column of `data` that holds the rewards.
+        scores: the column of `data` that holds the rewards; or
+        annotator: the folder of a reward head that `train_annotator` wrote.
         variant: the pair's reward; `compare` are variants whose choices are set beside it.
         minilab_judge: take labels from the judge of the minilab's world.
 
@@ -75,8 +77,8 @@ def annotate(
     """
     started = time.monotonic()
     settings, options = settings or Annotating(), options or Options()
-    reward = _reward(strong, weak, scores, variant, compare, registry, options)
-    if settings.format == "text" and scores is not None:
+    reward = _reward(strong, weak, scores, annotator, variant, compare, registry, options)
+    if settings.format == "text" and not isinstance(reward, PairReward):
         raise UserError("--format text is rendered by the template of --strong and --weak: pass them, or another.")
     judge = TrainingJudge() if minilab_judge else None
     candidates = read_candidates(data, options, scores=scores, judge=judge)
@@ -113,17 +115,19 @@ def _reward(
     strong: str | None,
     weak: str | None,
     scores: str | None,
+    annotator: Path | None,
     variant: str,
     compare: Sequence[str],
     registry: Sequence[Path],
     options: Options,
 ) -> Reward:
-    if scores is not None and strong is None and weak is None:
+    given = (strong is not None or weak is not None) + (scores is not None) + (annotator is not None)
+    if given != 1 or (strong is None) != (weak is None):
+        raise UserError("Pass one of: --strong and --weak for the reward of a pair, --scores COLUMN, --annotator DIR.")
+    if strong is None or weak is None:
         if compare:
-            raise UserError("--compare sets variants of a pair side by side: pass --strong and --weak, not --scores.")
-        return ColumnReward(scores)
-    if scores is not None or strong is None or weak is None:
-        raise UserError("Pass --strong and --weak for the reward of a pair, or --scores COLUMN.")
+            raise UserError("--compare sets variants of a pair side by side: pass --strong and --weak, or none.")
+        return ColumnReward(scores) if scores is not None else AnnotatorReward(annotator or Path(), options)
     return PairReward.of(strong, weak, variant, compare, load_registry(registry), options)
 
 

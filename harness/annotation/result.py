@@ -213,7 +213,8 @@ class Made:
             scorer=scorer,
             responses_scored={} if session is None else session.runner.scored,
             trials={name: report.trial for name, report in reports.items() if report.trial},
-            notes=[*([] if session is None else session.notes()), *self._notes()],
+            annotators=self.rewarded.annotators,
+            notes=[*([] if session is None else session.notes()), *self.rewarded.notes, *self._notes()],
             seconds=seconds,
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from ...tasks.items import Items
 from ...tasks.minilab.world import CRITERIA as MINILAB_CRITERIA
 from ...tasks.task import Task
 from ...tasks.variants import ROUTER, Role, Variant, declare_variants, select_variants
+from ..annotators import annotator_rewards, open_annotators
 from ..comparisons import Comparison, pair_of
 from ..options import Options
 from ..question import Question
@@ -52,6 +54,9 @@ class Rewarded:
     """(n,) the criteria's domain of each prompt; empty where its own text was scored."""
     others: Mapping[Label, Floats] = field(default_factory=dict["Label", "Floats"])
     """Variants to be compared with, (R,) each."""
+    annotators: tuple[Mapping[str, Any], ...] = ()
+    """As run.json has them."""
+    notes: tuple[str, ...] = ()
     session: "Session | None" = None
     scored: "Sequence[GroupScores]" = ()
 
@@ -129,7 +134,25 @@ class ColumnReward:
         return _alone(("", "", self.column), candidates.rewards, candidates.items)
 
 
-Reward = PairReward | ColumnReward
+@dataclass(frozen=True, slots=True)
+class AnnotatorReward:
+    """The reward of a trained head."""
+
+    folder: Path
+    options: Options
+
+    def rewards(self, candidates: Candidates) -> Rewarded:
+        """The head's; lengths are characters. Raises UserError for prompts that it was trained on."""
+        options, items = self.options, candidates.items
+        rows = open_annotators([self.folder], items, allow_overlap=options.allow_overlap)
+        from ..scoring.loading import load_options
+
+        load = load_options(options.device, "float32", options.trust_remote_code, options.allow_pickle)
+        found, notes = annotator_rewards(rows, items, load.device)
+        return replace(_alone(rows[0].label, found[0], items), annotators=(rows[0].info,), notes=tuple(notes))
+
+
+Reward = PairReward | ColumnReward | AnnotatorReward
 
 
 def check_unrendered(items: Items, renderer: "ChatRenderer") -> None:
@@ -194,8 +217,8 @@ def _rewarded(question: Question, scored: "Sequence[GroupScores]", session: "Ses
         _of_role(first, "weak", reward, tokens),
         _domains(first, routes.get(ROUTER), len(question.task.items)),
         {(strong, weak if v.uses_weak else "", v.name): reward(v) for v in others},
-        session,
-        scored,
+        session=session,
+        scored=scored,
     )
 
 

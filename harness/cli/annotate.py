@@ -13,7 +13,7 @@ from ..annotation.formats import FORMATS
 from ..annotation.settings import Annotating
 from ..annotation.temperature import WEIGHTS
 from .evaluate import INCOMPLETE
-from .options import Output, options_of, output_options, scoring_options, split
+from .options import FILE, Output, options_of, output_options, scoring_options, split
 
 if TYPE_CHECKING:
     from ..annotate import Annotation
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 @click.option("--strong", metavar="X", help="Registry name, hub id or local folder.")
 @click.option("--weak", metavar="Y", help="Registry name, hub id or local folder.")
 @click.option("--scores", metavar="COLUMN", help="Take the rewards from this column of DATA instead of a pair.")
+@click.option("--annotator", type=FILE, metavar="DIR", help="Take the rewards of a trained head instead of a pair.")
+@click.option("--allow-overlap", is_flag=True, help="Let the annotator judge prompts that it was trained on.")
 @click.option("--variant", default="cdr-adaptive-router", show_default=True, help="See `cdr-eval variants`.")
 @click.option("--compare", metavar="A,B,...", help="Variants whose choices are set beside it in the report.")
 @click.option("--minilab-judge", is_flag=True, help="Labels from the judge of the minilab's world.")
@@ -76,6 +78,7 @@ def annotate(data: str, output: Output, **given: Any) -> None:
         data,
         **reward,
         scores=given["scores"],
+        annotator=given["annotator"],
         compare=compare,
         minilab_judge=given["minilab_judge"],
         settings=settings,
