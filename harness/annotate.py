@@ -84,14 +84,15 @@ def annotate(
     candidates = read_candidates(data, options, scores=scores, judge=judge)
     _check_cut(candidates, keep=settings.choice.keep_truncated)
     labelled = _read_labelled(settings.temperature, scores, judge, options)
+    # All that a user can mend in the data is said before torch is imported.
+    from .annotation.result import Made
+
     rewarded = reward.rewards(candidates)
     pairs = choose_pairs(_pool(candidates, rewarded), settings.choice)
     if not len(pairs.margin):
         raise UserError(f"No prompt of {data} gives a pair; most often: {_most_often(pairs)}.")
     temperature = _temperature(settings, pairs, reward, labelled)
     pairs = most_confident(pairs, settings.top)
-    from .annotation.result import Made
-
     made = Made(candidates, rewarded, pairs, temperature, settings, options, load_registry(registry))
     return Annotation(made.result(time.monotonic() - started), made.data, made.card())
 
