@@ -91,7 +91,7 @@ def annotate(
     pairs = choose_pairs(_pool(candidates, rewarded), settings.choice)
     if not len(pairs.margin):
         raise UserError(f"No prompt of {data} gives a pair; most often: {_most_often(pairs)}.")
-    temperature = _temperature(settings, pairs, reward, labelled)
+    temperature = _temperature(settings, pairs, reward, labelled, set(candidates.prompt_ids))
     pairs = most_confident(pairs, settings.top)
     made = Made(candidates, rewarded, pairs, temperature, settings, options, load_registry(registry))
     return Annotation(made.result(time.monotonic() - started), made.data, made.card())
@@ -167,9 +167,14 @@ def _labelled(candidates: Candidates) -> bool:
     return any(len({grade for grade in item.grades if not math.isnan(grade)}) > 1 for item in candidates.items)
 
 
-def _temperature(settings: Annotating, pairs: Pairs, reward: Reward, labelled: Candidates | None) -> Temperature:
+def _temperature(
+    settings: Annotating, pairs: Pairs, reward: Reward, labelled: Candidates | None, prompts: set[str]
+) -> Temperature:
     if labelled is not None:
-        return _fitted(settings, reward, labelled)
+        shared = len(prompts & set(labelled.prompt_ids))
+        fitted = _fitted(settings, reward, labelled)
+        told = f"{fitted.source}, {shared:,} of whose prompts are annotated here" if shared else fitted.source
+        return replace(fitted, source=told)
     if settings.temperature == "auto":
         return auto_temperature(pairs.margin)
     return Temperature(float(settings.temperature), "given", calibrated=False)

@@ -1,12 +1,16 @@
 """The table of best of N against subsets counted one by one."""
 
+import json
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
+from cdr_eval.harness import Options, evaluate_pair
 from cdr_eval.harness.statistics.credits import Responses
 from cdr_eval.harness.statistics.resampling import Bootstrap
 from cdr_eval.harness.tables.best_of_n import best_of_table, sizes
+from cdr_eval.reports.write import write_reports
 
 
 def responses_of(grades: list[list[float]]) -> Responses:
@@ -35,7 +39,8 @@ def test_every_k_is_the_mean_over_all_subsets_of_k_in_the_unit_of_the_grades():
         )
         row = of_reward.loc[k]
         assert row["grade"] == pytest.approx(by_hand)
-        assert row["ci_low"] <= row["grade"] <= row["ci_high"]
+        low, value, high = (float(row[name]) for name in ("ci_low", "grade", "ci_high"))  # type: ignore[arg-type]
+        assert low <= value <= high
     assert table[table["variant"] == "oracle"].set_index("k").loc[5, "grade"] == pytest.approx(
         np.mean([max(row) for row in grades])
     )
@@ -64,3 +69,21 @@ def test_large_numbers_go_by_powers_of_two():
     assert sizes(8) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert sizes(32) == [1, 2, 4, 8, 16, 32]
     assert sizes(40) == [1, 2, 4, 8, 16, 32, 40]
+
+
+def test_a_pair_on_graded_responses_has_the_table_and_the_section(two_threads: None, tmp_path: Path):
+    rows = [
+        {
+            "prompt": f"what is {k} plus 1?",
+            "responses": [f"it is {k + n}." for n in range(4)],
+            "grades": [0, 1, 0.5, 0.2],
+        }
+        for k in range(1, 9)
+    ]
+    task = tmp_path / "graded.jsonl"
+    task.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    options = Options(store=tmp_path / "store", resamples=100)
+    result = evaluate_pair("minilab-dpo-3", "minilab-sft", task=str(task), variants=["vanilla"], options=options)
+    assert set(result.table("best_of")["variant"]) == {"vanilla", "random", "longest", "oracle"}
+    text = (result.save(tmp_path / "run", write_reports) / "leaderboard.md").read_text(encoding="utf-8")
+    assert "## Best of N" in text and "figures/best-of-n.svg" in text
