@@ -34,6 +34,8 @@ from .scoring_work import Pair, build_model, evenly, load_texts, train_tokenizer
 
 PROMPTS, RESPONSES = 16, 16
 MANY = 20_000
+KILLED = 2_000
+"""Prompts of the run that is killed."""
 KILLS = 5
 VARIANT = Conditioning("criteria", "safety")
 OTHERS = {"naive": "naive loop, as RewardBench", "lm-eval": "lm-eval HF"}
@@ -99,7 +101,7 @@ def contestant(name: str, folder: Path) -> None:
 
 def scale(folder: Path) -> None:
     """20,000 prompts with two minilab checkpoints: time and memory."""
-    data = many(folder / "many.jsonl")
+    data = many(folder / "many.jsonl", MANY)
     before = time.monotonic()
     process = subprocess.Popen(minilab_command(data), cwd=folder, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
@@ -117,26 +119,28 @@ def scale(folder: Path) -> None:
 
 
 def kills(folder: Path) -> None:
-    """The same with kills at random times, compared file by file with the undisturbed run."""
-    whole, data = folder / "out", folder / "many.jsonl"
-    if not whole.exists():
-        scale(folder)
-    other = folder / "killed"
+    """A run killed at random times and continued, compared file by file with an undisturbed one."""
+    data = many(folder / "killed.jsonl", KILLED)
+    whole, other = folder / "whole", folder / "killed"
+    whole.mkdir()
     other.mkdir()
+    before = time.monotonic()
+    subprocess.run(minilab_command(data), cwd=whole, check=True, stdout=subprocess.DEVNULL)
+    longest = time.monotonic() - before
     drawn = random.Random(0)
     done = 0
     while done < KILLS:
         process = subprocess.Popen(minilab_command(data), cwd=other, stdout=subprocess.DEVNULL)
         try:
-            process.wait(timeout=drawn.uniform(20, 80))
+            process.wait(timeout=drawn.uniform(0.15, 0.5) * longest)
             break
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
             done += 1
     subprocess.run(minilab_command(data), cwd=other, check=True, stdout=subprocess.DEVNULL)
-    first, second = digests(whole), digests(other / "out")
-    print(f"## Killed {done} times and continued\n")
+    first, second = digests(whole / "out"), digests(other / "out")
+    print(f"## {KILLED:,} prompts with {RESPONSES} responses, killed {done} times and continued\n")
     print(f"{len(first)} files, {sum(first[name] != second.get(name) for name in first)} of them differ.\n", flush=True)
 
 
@@ -148,7 +152,7 @@ def minilab_command(data: Path) -> list[str]:
     ]
 
 
-def many(path: Path) -> Path:
+def many(path: Path, prompts: int) -> Path:
     """Prompts and responses of a few of the world's words, and a grade for each at random."""
     drawn = random.Random(0)
     words = ("please", "tell", "me", "about", "fox", "rivers", "clouds", "the", "story", "now", "7", "12", "and", "red")
@@ -163,7 +167,7 @@ def many(path: Path) -> Path:
             "responses": [f"{text(2, 14)} {number}" for number in range(RESPONSES)],
             "grades": [drawn.random() for _ in range(RESPONSES)],
         }
-        for k in range(MANY)
+        for k in range(prompts)
     )
     return write_rows(path, rows)
 
