@@ -92,7 +92,7 @@ def annotate(data: str, output: Output, **given: Any) -> None:
 def _settings(given: dict[str, Any]) -> Annotating:
     rule, _, quantile = str(given["choose"]).partition(":")
     if rule not in get_args(Rule) or bool(quantile) != (rule == "best-quantile"):
-        raise UserError(f"--choose {given['choose']!r} is none of {', '.join(get_args(Rule))}:Q.".replace(":Q", "", 0))
+        raise UserError(f"--choose {given['choose']!r} is none of best-random, best-worst, best-quantile:Q, all-pairs.")
     band = given["length_band"]
     if band is not None and rule != "best-random":
         raise UserError("--length-band belongs to --choose best-random: leave it out.")
