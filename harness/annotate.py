@@ -70,7 +70,7 @@ def annotate(
         data: a file, folder or hub dataset of prompts with responses, such as `cdr-eval sample` writes.
         strong, weak: the pair of checkpoints whose reward it is; or
         scores: the column of `data` that holds the rewards; or
-        annotator: the folder of a reward head that `annotator train` wrote.
+        annotator: the folder of a reward head that `train_annotator` wrote.
         variant: the pair's reward; `compare` are variants whose choices are set beside it.
         minilab_judge: take labels from the judge of the minilab's world.
 
@@ -86,14 +86,15 @@ def annotate(
     candidates = read_candidates(data, options, scores=scores, judge=judge, seen=seen)
     _check_cut(candidates, keep=settings.choice.keep_truncated)
     labelled = _read_labelled(settings.temperature, scores, judge, options)
+    # All that a user can mend in the data is said before torch is imported.
+    from .annotation.result import Made
+
     rewarded = reward.rewards(candidates)
     pairs = choose_pairs(_pool(candidates, rewarded), settings.choice)
     if not len(pairs.margin):
         raise UserError(f"No prompt of {data} gives a pair; most often: {_most_often(pairs)}.")
-    temperature = _temperature(settings, pairs, reward, labelled)
+    temperature = _temperature(settings, pairs, reward, labelled, set(candidates.prompt_ids))
     pairs = most_confident(pairs, settings.top)
-    from .annotation.result import Made
-
     made = Made(candidates, rewarded, pairs, temperature, settings, options, load_registry(registry))
     return Annotation(made.result(time.monotonic() - started), made.data, made.card())
 
@@ -123,13 +124,13 @@ def _reward(
     registry: Sequence[Path],
     options: Options,
 ) -> Reward:
-    given = [strong is not None or weak is not None, scores is not None, annotator is not None]
-    if sum(given) == 1 and not given[0]:
+    given = (strong is not None or weak is not None) + (scores is not None) + (annotator is not None)
+    if given != 1 or (strong is None) != (weak is None):
+        raise UserError("Pass one of: --strong and --weak for the reward of a pair, --scores COLUMN, --annotator DIR.")
+    if strong is None or weak is None:
         if compare:
-            raise UserError("--compare sets variants of a pair side by side: pass --strong and --weak instead.")
+            raise UserError("--compare sets variants of a pair side by side: pass --strong and --weak, or none.")
         return ColumnReward(scores) if scores is not None else AnnotatorReward(annotator or Path(), options)
-    if sum(given) != 1 or strong is None or weak is None:
-        raise UserError("Pass --strong and --weak for the reward of a pair, or --scores COLUMN, or --annotator DIR.")
     return PairReward.of(strong, weak, variant, compare, load_registry(registry), options)
 
 
@@ -168,9 +169,14 @@ def _labelled(candidates: Candidates) -> bool:
     return any(len({grade for grade in item.grades if not math.isnan(grade)}) > 1 for item in candidates.items)
 
 
-def _temperature(settings: Annotating, pairs: Pairs, reward: Reward, labelled: Candidates | None) -> Temperature:
+def _temperature(
+    settings: Annotating, pairs: Pairs, reward: Reward, labelled: Candidates | None, prompts: set[str]
+) -> Temperature:
     if labelled is not None:
-        return _fitted(settings, reward, labelled)
+        shared = len(prompts & set(labelled.prompt_ids))
+        fitted = _fitted(settings, reward, labelled)
+        told = f"{fitted.source}, {shared:,} of whose prompts are annotated here" if shared else fitted.source
+        return replace(fitted, source=told)
     if settings.temperature == "auto":
         return auto_temperature(pairs.margin)
     return Temperature(float(settings.temperature), "given", calibrated=False)

@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -88,7 +89,9 @@ def _facts(annotation: Mapping[str, Any], session: "Session | None") -> list[str
             checkpoint = member.local.checkpoint
             at = f" at {checkpoint.revision}" if checkpoint.revision else ""
             lines.append(f"- checkpoint {checkpoint.name}{at}, weights {member.local.weights}")
-        lines.append(f"- chat template: {group.template_source}; criteria: {session.question.task.criteria.name}")
+        criteria = session.question.task.criteria
+        digest = sha256(criteria.read_bytes()).hexdigest()
+        lines.append(f"- chat template: {group.template_source}; criteria: {criteria.name}, SHA-256 {digest}")
     if annotation["sampling"]:
         model, settings = annotation["sampling"].get("model", {}), annotation["sampling"].get("settings", {})
         drawn = ", ".join(f"{key} {settings[key]}" for key in ("n", "temperature", "top_p", "seed") if key in settings)

@@ -155,7 +155,7 @@ class Made:
             items.subsets,
             self.rewarded.domains,
             sample.clusters,
-            self.rewarded.others,
+            {variant: rewards for (_, _, variant), rewards in self.rewarded.others.items()},
             sample.bootstrap,
         )
 
@@ -176,7 +176,7 @@ class Made:
         if self._label_source:
             tables |= self._judged_pairs()
             sample, label = self._sample, self.rewarded.label
-            labels = [label, *((*label[:2], name) for name in self.rewarded.others)]
+            labels = [label, *self.rewarded.others]
             rewards = np.stack([self.rewarded.rewards, *self.rewarded.others.values()])
             picked = best_of_table(labels, rewards, sample.responses, sample.chars, sample.bootstrap)
             tables |= {"best_of": picked} if len(picked) else {}
@@ -213,15 +213,17 @@ class Made:
             scorer=scorer,
             responses_scored={} if session is None else session.runner.scored,
             trials={name: report.trial for name, report in reports.items() if report.trial},
+            annotators=self.rewarded.annotators,
             notes=[*([] if session is None else session.notes()), *self.rewarded.notes, *self._notes()],
             seconds=seconds,
-            annotators=[self.rewarded.annotator] if self.rewarded.annotator else [],
         )
 
     def _notes(self) -> list[str]:
         """What a reader of the data must know."""
         counts, kept = self._counts, self.settings.choice.keep_truncated
-        notes = [f"{n:,} prompts gave no pair ({reason})." for reason, n in self.annotation["dropped"].items()]
+        whole = counts["prompts"]
+        dropped = self.annotation["dropped"].items()
+        notes = [f"No pair came from {n:,} of {whole:,} prompts ({reason})." for reason, n in dropped]
         sentences = {
             "duplicates": "responses repeat a text of their prompt and were merged with it",
             "truncated": f"responses were cut at their length limit{'' if kept else ' and left out'}",

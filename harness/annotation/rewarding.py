@@ -52,13 +52,13 @@ class Rewarded:
     """(R,)"""
     domains: Sequence[str]
     """(n,) the criteria's domain of each prompt; empty where its own text was scored."""
-    others: Mapping[str, Floats] = field(default_factory=dict[str, "Floats"])
+    others: Mapping[Label, Floats] = field(default_factory=dict["Label", "Floats"])
     """Variants to be compared with, (R,) each."""
+    annotators: tuple[Mapping[str, Any], ...] = ()
+    """As run.json has them."""
+    notes: tuple[str, ...] = ()
     session: "Session | None" = None
     scored: "Sequence[GroupScores]" = ()
-    annotator: Mapping[str, Any] | None = None
-    """As run.json has it, where a reward head gave the rewards."""
-    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,20 +136,20 @@ class ColumnReward:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorReward:
-    """The rewards of a reward head that `annotator train` wrote, for prompts that it has not seen."""
+    """The reward of a trained head."""
 
     folder: Path
     options: Options
 
     def rewards(self, candidates: Candidates) -> Rewarded:
-        """Lengths are characters. Raises UserError for prompts that it was trained on."""
-        allow = self.options.allow_overlap
-        (row,) = open_annotators([self.folder], candidates.items, allow_overlap=allow)
+        """The head's; lengths are characters. Raises UserError for prompts that it was trained on."""
+        options, items = self.options, candidates.items
+        rows = open_annotators([self.folder], items, allow_overlap=options.allow_overlap)
         from ..scoring.loading import load_options
 
-        load = load_options(self.options.device, "float32", trust_remote_code=False, allow_pickle=False)
-        found, notes = annotator_rewards([row], candidates.items, load.device)
-        return replace(_alone(row.label, found[0], candidates.items), annotator=row.info, notes=notes)
+        load = load_options(options.device, "float32", options.trust_remote_code, options.allow_pickle)
+        found, notes = annotator_rewards(rows, items, load.device)
+        return replace(_alone(rows[0].label, found[0], items), annotators=(rows[0].info,), notes=tuple(notes))
 
 
 Reward = PairReward | ColumnReward | AnnotatorReward
@@ -216,9 +216,9 @@ def _rewarded(question: Question, scored: "Sequence[GroupScores]", session: "Ses
         _of_role(first, "strong", reward, tokens),
         _of_role(first, "weak", reward, tokens),
         _domains(first, routes.get(ROUTER), len(question.task.items)),
-        {variant.name: reward(variant) for variant in others},
-        session,
-        scored,
+        {(strong, weak if v.uses_weak else "", v.name): reward(v) for v in others},
+        session=session,
+        scored=scored,
     )
 
 

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 @click.option("--strong", metavar="X", help="Registry name, hub id or local folder.")
 @click.option("--weak", metavar="Y", help="Registry name, hub id or local folder.")
 @click.option("--scores", metavar="COLUMN", help="Take the rewards from this column of DATA instead of a pair.")
-@click.option("--annotator", type=FILE, metavar="DIR", help="Take the rewards of this reward head instead of a pair.")
-@click.option("--allow-overlap", is_flag=True, help="Let the annotator label prompts that it was trained on.")
+@click.option("--annotator", type=FILE, metavar="DIR", help="Take the rewards of a trained head instead of a pair.")
+@click.option("--allow-overlap", is_flag=True, help="Let the annotator judge prompts that it was trained on.")
 @click.option("--variant", default="cdr-adaptive-router", show_default=True, help="See `cdr-eval variants`.")
 @click.option("--compare", metavar="A,B,...", help="Variants whose choices are set beside it in the report.")
 @click.option("--minilab-judge", is_flag=True, help="Labels from the judge of the minilab's world.")
@@ -92,7 +92,7 @@ def annotate(data: str, output: Output, **given: Any) -> None:
 def _settings(given: dict[str, Any]) -> Annotating:
     rule, _, quantile = str(given["choose"]).partition(":")
     if rule not in get_args(Rule) or bool(quantile) != (rule == "best-quantile"):
-        raise UserError(f"--choose {given['choose']!r} is none of {', '.join(get_args(Rule))}:Q.".replace(":Q", "", 0))
+        raise UserError(f"--choose {given['choose']!r} is none of best-random, best-worst, best-quantile:Q, all-pairs.")
     band = given["length_band"]
     if band is not None and rule != "best-random":
         raise UserError("--length-band belongs to --choose best-random: leave it out.")

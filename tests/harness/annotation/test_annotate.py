@@ -15,16 +15,22 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+from cdr_eval.errors import UserError
 from cdr_eval.harness import Options, evaluate_pair
 from cdr_eval.harness.annotate import Annotation
 from cdr_eval.harness.annotation.choosing import Choice
 from cdr_eval.harness.annotation.formats import FORMATS
 from cdr_eval.harness.annotation.settings import Annotating
+from cdr_eval.harness.annotator import CWPO, train_annotator
+from cdr_eval.harness.tuning.annotator import load_annotator
+from cdr_eval.harness.tuning.pairs import read_preferences
+from cdr_eval.reports.write import write_reports
 from cdr_eval.tasks.catalog import load_task
 from cdr_eval.tasks.minilab.world import CRITERIA, is_good, training_prompts
 from datasets import load_dataset
 
 from tests.harness.annotation.samples import PAIR, sampled_rows, write_rows
+from tests.harness.tuning.preference_file import write_pairs
 
 Annotate = Callable[..., Annotation]
 
@@ -135,6 +141,15 @@ def test_every_format_is_a_data_set_of_the_hub(form: str, annotated: Annotate, t
         assert sum(row["label"] for row in rows) * 2 == len(rows)
 
 
+def test_what_was_written_is_what_tuning_reads(annotated: Annotate, tmp_path: Path):
+    made = annotated(settings=Annotating(test=4))
+    read = read_preferences(str(made.save(tmp_path / "out")), "weight")
+    train = [row for split, row in made.data.rows() if split == "train"]
+    assert [row["chosen"] for row in read.rows] == [row["chosen"] for row in train]
+    assert read.mean_weight == pytest.approx(np.mean([row["weight"] for row in train]))
+    assert read.notes == ()
+
+
 def test_what_was_written_is_a_task_of_the_evaluation(annotated: Annotate, tmp_path: Path):
     made = annotated()
     task = load_task(str(made.save(tmp_path / "out")))
@@ -201,3 +216,17 @@ def test_many_chunks_give_what_one_chunk_gives(annotated: Annotate, tmp_path: Pa
     assert len(parts.data.items.chunks) > len(whole.data.items.chunks)
     assert list(parts.data.rows()) == list(whole.data.rows())
     pd.testing.assert_frame_equal(parts.result.table("statistics"), whole.result.table("statistics"))
+
+
+def test_a_trained_head_labels_prompts_that_it_has_not_seen(annotated: Annotate, llamas: Path, tmp_path: Path):
+    pytest.importorskip("trl")
+    pairs = write_pairs(tmp_path / "pairs.jsonl", 48)
+    training = replace(CWPO, epochs=1.0, learning_rate=1e-3, batch=8, max_length=128)
+    train_annotator(str(pairs), model=str(llamas / "base"), out=tmp_path / "head", training=training)
+    made = annotated(strong=None, weak=None, annotator=tmp_path / "head")
+    rewards = load_annotator(tmp_path / "head").rewards(made.data.items)
+    assert np.allclose(made.result.table("responses")["reward"], rewards)
+    made.save(tmp_path / "out", write_reports)
+    assert made.result.run["annotation"]["reward"] == "annotator head"
+    with pytest.raises(UserError, match="Pass one of"):
+        annotated(annotator=tmp_path / "head")

@@ -126,3 +126,20 @@ def test_the_command_ends_with_2_and_one_sentence(arguments: tuple[str, ...], sa
     assert said in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "full"]
+
+
+@pytest.mark.parametrize("blocks", [3, 12])
+def test_a_disk_that_fills_up_part_way_loses_nothing(blocks: int, tmp_path: Path):
+    """A limit on the size of files, in KiB, fails a write midway, as a full disk does."""
+    write_rows(tmp_path / "a.jsonl", sampled_rows(40))
+    given = ("a.jsonl", "--strong", PAIR[0], "--weak", PAIR[1], "--variant", "vanilla", "--resamples", "100")
+    given = (*given, "--store", "store", "--out", "out", "--quiet")
+    assert cli(*given, folder=tmp_path).returncode == 0
+    earlier = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+    command = " ".join([sys.executable, "-m", "cdr_eval.harness", "annotate", *given, "--top", "50%"])
+    limited = ["bash", "-c", f"ulimit -f {blocks}; {command}"]
+    done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    assert "File too large" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()} == earlier
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.jsonl", "out", "store"]
