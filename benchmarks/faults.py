@@ -33,8 +33,8 @@ FUZZ = {
     "criteria": ("tests/tasks/test_criteria.py", "any_bytes or any_data"),
     "registry YAML": ("tests/model_registry/test_files.py", "any_bytes"),
     "leaderboard files": ("tests/model_registry/test_score_import.py", "any_bytes"),
-    "score store": ("tests/harness/test_store_fuzz.py", "any_bytes"),
-    "run directories": ("tests/reports/test_run_files.py", "any_bytes"),
+    "score store": ("tests/harness/running/test_store_fuzz.py", "any_bytes"),
+    "run directories": ("tests/reports/run_format/test_reading.py", "any_bytes"),
 }
 
 

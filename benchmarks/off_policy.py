@@ -7,7 +7,7 @@ that the world's grammar wrote, which the annotator was trained on the like of, 
 import random
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -77,23 +77,23 @@ def right(rewards: Floats) -> Floats:
     return credit(rewards.reshape(-1, 2) @ np.array([1.0, -1.0]))
 
 
-def experiment(lab: Lab) -> dict[str, Kept]:
+def experiment(lab: Lab, seeds: Sequence[int] = SEEDS, train: float = TRAIN) -> dict[str, Kept]:
     """Every reward on both kinds of pairs."""
     prompts = benchmark_prompts(lab.per_section)
     grammar, policy = pairs_of(prompts, sampled(prompts, POLICY, lab.folder(), n=JUDGED))
     pairs = [(strong, weak) for strong, weak, _ in RATIOS.values() if weak]
     found = [lab.rewards(items, pairs, ["vanilla", "likelihood"]) for items in (grammar, policy)]
     kept = {name: Kept(*(right(rewards[label]) for rewards in found)) for name, label in RATIOS.items()}
-    heads = [head_rewards(lab, seed, grammar, policy) for seed in SEEDS]
+    heads = [head_rewards(lab, seed, train, grammar, policy) for seed in seeds]
     return kept | {ANNOTATOR: Kept(*(np.mean([head[side] for head in heads], axis=0) for side in (0, 1)))}
 
 
-def head_rewards(lab: Lab, seed: int, grammar: Items, policy: Items) -> tuple[Floats, Floats]:
+def head_rewards(lab: Lab, seed: int, train: float, grammar: Items, policy: Items) -> tuple[Floats, Floats]:
     """Credits of a reward head trained on the grammar's training pairs."""
     folder = lab.folder()
     rows: list[Row] = [
         {"prompt": list(item.prompt), "chosen": item.responses[0], "rejected": item.responses[1]}
-        for item in preference_items("train", seed, TRAIN)
+        for item in preference_items("train", seed, train)
     ]
     data = write_rows(folder / "pairs.jsonl", rows)
     trained = train_annotator(

@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from ..reports.run_format.results import RunResult
     from .evaluate import evaluate_grid, evaluate_pair
     from .options import Options
+    from .reward_function import DensityRatioReward
 
-__all__ = ["Options", "RunResult", "evaluate_grid", "evaluate_pair"]
+__all__ = ["DensityRatioReward", "Options", "RunResult", "evaluate_grid", "evaluate_pair"]
 
 _HOMES = {
+    "DensityRatioReward": ".reward_function",
     "Options": ".options",
     "RunResult": "..reports.run_format.results",
     "evaluate_grid": ".evaluate",

@@ -18,6 +18,7 @@ from .annotation.rewarding import AnnotatorReward, ColumnReward, PairReward, Rew
 from .annotation.settings import Annotating
 from .annotation.temperature import Temperature, auto_temperature, fitted_temperature
 from .options import Options
+from .tuning.overlap import read_record
 
 if TYPE_CHECKING:
     from ..reports.run_format.results import RunResult
@@ -69,7 +70,7 @@ def annotate(
         data: a file, folder or hub dataset of prompts with responses, such as `cdr-eval sample` writes.
         strong, weak: the pair of checkpoints whose reward it is; or
         scores: the column of `data` that holds the rewards; or
-        annotator: the folder of a reward head that `train_annotator` wrote.
+        annotator: the folder of a reward head that `annotator train` wrote.
         variant: the pair's reward; `compare` are variants whose choices are set beside it.
         minilab_judge: take labels from the judge of the minilab's world.
 
@@ -81,7 +82,8 @@ def annotate(
     if settings.format == "text" and not isinstance(reward, PairReward):
         raise UserError("--format text is rendered by the template of --strong and --weak: pass them, or another.")
     judge = TrainingJudge() if minilab_judge else None
-    candidates = read_candidates(data, options, scores=scores, judge=judge)
+    seen = () if annotator is None or options.allow_overlap else read_record(annotator)["training_prompts"]
+    candidates = read_candidates(data, options, scores=scores, judge=judge, seen=seen)
     _check_cut(candidates, keep=settings.choice.keep_truncated)
     labelled = _read_labelled(settings.temperature, scores, judge, options)
     # All that a user can mend in the data is said before torch is imported.
@@ -122,13 +124,13 @@ def _reward(
     registry: Sequence[Path],
     options: Options,
 ) -> Reward:
-    given = (strong is not None or weak is not None) + (scores is not None) + (annotator is not None)
-    if given != 1 or (strong is None) != (weak is None):
-        raise UserError("Pass one of: --strong and --weak for the reward of a pair, --scores COLUMN, --annotator DIR.")
-    if strong is None or weak is None:
+    given = [strong is not None or weak is not None, scores is not None, annotator is not None]
+    if sum(given) == 1 and not given[0]:
         if compare:
-            raise UserError("--compare sets variants of a pair side by side: pass --strong and --weak, or none.")
+            raise UserError("--compare sets variants of a pair side by side: pass --strong and --weak instead.")
         return ColumnReward(scores) if scores is not None else AnnotatorReward(annotator or Path(), options)
+    if sum(given) != 1 or strong is None or weak is None:
+        raise UserError("Pass --strong and --weak for the reward of a pair, or --scores COLUMN, or --annotator DIR.")
     return PairReward.of(strong, weak, variant, compare, load_registry(registry), options)
 
 

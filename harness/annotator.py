@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from ..errors import UserError
 from ..tasks.catalog import load_task
-from ..tasks.item import content_hash
+from ..tasks.item import content_hash, prompt_hash
 from ..tasks.task import limited
 from .annotators import annotator_rewards, open_annotators
 from .options import Options
@@ -23,7 +23,7 @@ from .tables.rules import check_rules
 from .tune import LOG, Tuned
 from .tuning.losses import require_training
 from .tuning.overlap import RECORD, is_training_prompt
-from .tuning.pairs import PreferenceRows, prompt_hash, read_preferences
+from .tuning.pairs import PreferenceRows, read_preferences
 from .tuning.run_folder import begin, check_empty, finished, versions, write_json
 from .tuning.settings import Training, processes
 

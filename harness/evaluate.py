@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ..errors import UserError
 from ..model_registry.registry import Registry, load_registry
 from ..tasks.conditioning import Conditioning
 from ..tasks.task import Task
 from ..tasks.variants import Role
-from .annotators import annotator_rewards, open_annotators
+from .annotators import AnnotatorRow, annotator_rewards, open_annotators
 from .comparisons import Comparison, grid_of, pair_of
 from .options import Options
 from .question import Question, ask
@@ -24,6 +25,7 @@ from .rewards import Scores, rewards
 if TYPE_CHECKING:
     from ..reports.run_format.results import RunResult
     from .running.scoring_run import GroupScores
+    from .session import Session
     from .tables.sample import Label
 
 
@@ -80,20 +82,59 @@ def evaluate(
     options: Options,
 ) -> "RunResult":
     """Score and measure the pairs of some comparisons; see `evaluate_pair`."""
-    started = time.monotonic()
-    question = ask(task, variants, comparisons, registry, options)
+    (result,) = evaluate_tasks(kind, comparisons, [task], variants, registry, options)
+    return result
+
+
+def evaluate_tasks(
+    kind: Literal["pair", "grid"],
+    comparisons: Sequence[Comparison],
+    tasks: Sequence[str | Task | None],
+    variants: Sequence[str],
+    registry: Registry,
+    options: Options,
+) -> "list[RunResult]":
+    """One run for each task, all in one pass over each checkpoint; see `evaluate_pair`."""
+    questions = [ask(task, variants, comparisons, registry, options) for task in tasks]
+    _check_names([question.task.name for question in questions])
     names = [checkpoint.name for comparison in comparisons for checkpoint in comparison.checkpoints]
-    items, overlap = question.task.items, options.allow_overlap
-    annotators = open_annotators(options.annotators, items, names=names, allow_overlap=overlap)
+    annotators = [
+        open_annotators(options.annotators, question.task.items, names=names, allow_overlap=options.allow_overlap)
+        for question in questions
+    ]
+    from .session import open_sessions
+
+    started = time.monotonic()
+    sessions = open_sessions(questions, comparisons, registry, options)
+    results: list[RunResult] = []
+    for session, of_task in zip(sessions, annotators, strict=True):
+        results.append(_measured(kind, session, of_task, options, started))
+        started = time.monotonic()
+    return results
+
+
+def _check_names(names: Sequence[str]) -> None:
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"Two of the tasks are called {twice}: name each once, or rename a file.")
+
+
+def _measured(
+    kind: Literal["pair", "grid"],
+    session: "Session",
+    annotators: Sequence[AnnotatorRow],
+    options: Options,
+    started: float,
+) -> "RunResult":
+    """The answers to one session's question, and all that is measured on them."""
     from .running.scoring_run import score
-    from .session import open_session
     from .tables.run_record import RunFacts
     from .tables.run_result import run_result
 
-    session = open_session(question, comparisons, registry, options)
+    question, registry = session.question, session.registry
     scored = score(session.groups, session.router, session.planner, session.runner)
     labels, rows = reward_rows(scored, question)
-    judged, notes = annotator_rewards(annotators, items, session.load.device)
+    judged, notes = annotator_rewards(annotators, question.task.items, session.load.device)
     facts = RunFacts(
         kind=kind,
         question=question,
@@ -113,19 +154,23 @@ def evaluate(
 
 def score_shard(
     comparisons: Sequence[Comparison],
-    task: str | Task | None,
+    tasks: Sequence[str | Task | None],
     variants: Sequence[str],
     registry: Registry,
     options: Options,
     shard: tuple[int, int],
 ) -> list[str]:
-    """Score shard (i, n) of a run into the store and stop there; returns its checkpoints. Raises UserError."""
-    question = ask(task, variants, comparisons, registry, options)
+    """Score shard (i, n) of each task into the store and stop there; returns its checkpoints. Raises UserError."""
+    questions = [ask(task, variants, comparisons, registry, options) for task in tasks]
     from .running import scoring_run
     from .session import open_session
 
-    session = open_session(question, comparisons, registry, options)
-    return scoring_run.score_shard(session.groups, session.router, session.planner, session.runner, *shard)
+    scored: dict[str, None] = {}
+    for question in questions:
+        session = open_session(question, comparisons, registry, options)
+        names = scoring_run.score_shard(session.groups, session.router, session.planner, session.runner, *shard)
+        scored |= dict.fromkeys(names)
+    return list(scored)
 
 
 def reward_rows(scored: "Sequence[GroupScores]", question: Question) -> "tuple[list[Label], NDArray[np.float64]]":

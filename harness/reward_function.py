@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..model_registry.registry import load_registry
 from ..tasks.conditioning import Conditioning, conversations
 from ..tasks.criteria import DEFAULT_CRITERIA, load_criteria
-from ..tasks.item import Item, Turn
+from ..tasks.item import Item, Turn, prompt_hash
 from ..tasks.variants import Role, Route, declare_variants, select_variants
 from .comparisons import pair_of
 from .options import Options
@@ -21,7 +21,6 @@ from .rewards import Scores, rewards
 from .scoring.loading import load_options
 from .scoring.opening import scorer_opener
 from .scoring.protocol import Scorer
-from .tuning.pairs import prompt_hash
 
 
 class DensityRatioReward:

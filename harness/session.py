@@ -12,9 +12,10 @@ from .rendering.groups import Group, open_group
 from .running.parts import PartRenderer
 from .running.planner import Planner
 from .running.runner import Runner
+from .running.scoring_run import checkpoint_plans, routing_plans
 from .running.store import ScoreStore
 from .running.this_process import ThisProcess
-from .running.work_units import ScorerSettings
+from .running.work_units import Executor, ScorerSettings
 from .scoring.loading import LoadOptions, load_options
 from .scoring.opening import scorer_opener
 
@@ -43,9 +44,13 @@ class Session:
 
 
 def open_session(
-    question: Question, comparisons: Sequence[Comparison], registry: Registry, options: Options
+    question: Question,
+    comparisons: Sequence[Comparison],
+    registry: Registry,
+    options: Options,
+    executor: Executor | None = None,
 ) -> Session:
-    """Check and open all that a run needs; no model is loaded yet. Raises UserError."""
+    """Check and open all that a run needs; no model is loaded yet. Sessions may share an executor. Raises UserError."""
     load = load_options(options.device, options.dtype, options.trust_remote_code, options.allow_pickle)
     cut = question.cut
     groups = tuple(open_group(c.checkpoints, c.pairs, c.family, registry, options, load, cut) for c in comparisons)
@@ -57,5 +62,32 @@ def open_session(
     settings = ScorerSettings(options.scorer, kind, load, options.batch_tokens, options.max_length)
     renderer = PartRenderer(question.task.items, question.criteria, options.seed, options.quiet)
     store = ScoreStore(options.store or default_store())
-    runner = Runner(store, renderer, settings, ThisProcess(settings), options.mean, options.quiet)
+    runner = Runner(store, renderer, settings, executor or ThisProcess(settings), options.mean, options.quiet)
     return Session(registry, question, groups, router, Planner(question, renderer), runner, load)
+
+
+def open_sessions(
+    questions: Sequence[Question], comparisons: Sequence[Comparison], registry: Registry, options: Options
+) -> list[Session]:
+    """A session for each question. Those of several fill the store first, each checkpoint opened once for all.
+
+    Where a router is asked, what it answers decides on the questions, so that a checkpoint is opened once for each.
+    """
+    first = open_session(questions[0], comparisons, registry, options)
+    executor = first.runner.executor
+    sessions = [first, *(open_session(q, comparisons, registry, options, executor) for q in questions[1:])]
+    if len(sessions) == 1 or not isinstance(executor, ThisProcess):
+        return sessions
+    executor.keep = True
+    for plans_of in (routing_plans, checkpoint_plans):
+        plans = [
+            (session, plan)
+            for session in sessions
+            for plan in plans_of(session.groups, session.router, session.planner, session.runner)
+        ]
+        for name in dict.fromkeys(plan.local.name for _, plan in plans):
+            for session, plan in plans:
+                if plan.local.name == name:
+                    session.runner.run([plan])
+    executor.release()
+    return sessions

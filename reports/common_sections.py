@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pydantic import JsonValue
 
 from .document import Block, Bullets, Cell, Paragraph, Section, Table, said, section
-from .formatting import MISSING, count, joined, p_value, percent, plain, plural, points
+from .formatting import MISSING, count, joined, p_value, percent, percent_interval, plain, plural, points
 from .run_format.reading import Run
 from .run_format.run_info import ANNOTATOR, CheckpointInfo, Counts
 from .run_format.tables import ComparisonRow, ConfidenceRow, LengthRow
@@ -67,10 +67,28 @@ def accuracy_text(run: Run, scores: Scores) -> str:
     )
 
 
-def levels_section(scores: Scores, lines: Sequence[Line], headings: Sequence[str]) -> tuple[Section, ...]:
-    """Accuracy by the task's levels of difficulty, where it has them."""
-    table = [score_table(scores, lines, scores.levels, headings)] if scores.levels else []
-    return section("Levels", table)
+def levels_section(
+    run: Run, scores: Scores, lines: Sequence[Line], headings: Sequence[str], label: Namer
+) -> tuple[Section, ...]:
+    """Accuracy by the task's levels of difficulty, and by styles, where it has them."""
+    styles = run.info.task.styles
+    by_style = {right: [("level", f"{right} over {wrong}") for wrong in styles] for right in styles}
+    levels = [scope for scope in scores.levels if not any(scope in cells for cells in by_style.values())]
+    blocks: list[Block] = [score_table(scores, lines, levels, headings)] if levels else []
+    if styles:
+        blocks.append(Paragraph("By style: acceptable responses of a row's style against the others of a column's."))
+        rows = [
+            (Cell(label(line.reward)), Cell(right), *(_style_cell(scores, line.reward, cell) for cell in cells))
+            for line in lines
+            for right, cells in by_style.items()
+        ]
+        blocks.append(Table(("Reward", "Acceptable", *(f"over {style}" for style in styles)), tuple(rows), 2))
+    return section("Levels", blocks)
+
+
+def _style_cell(scores: Scores, reward: Reward, scope: Scope) -> Cell:
+    row = scores.row(reward, scope)
+    return Cell(MISSING if row is None else f"{percent_interval(row.accuracy, row)} (n = {count(row.n)})")
 
 
 def best_of_section(run: Run, pictures: Sequence[Block], label: Namer) -> tuple[Section, ...]:

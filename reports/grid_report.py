@@ -40,7 +40,7 @@ def grid_document(run: Run, pictures: Sequence[Picture]) -> Document:
         *_comparison_section(run, top),
         *gap_sections(run, pictures),
         *confidence_section(run, scores, top, [p for p in pictures if p.topic == "confidence"], reward_name),
-        *levels_section(scores, lines, headings),
+        *levels_section(run, scores, lines, headings, reward_name),
         *length_section(run, scores, lines, headings, reward_name),
         *_subset_section(run, scores, top),
         *checkpoints_section(run),

@@ -43,7 +43,7 @@ def pair_document(run: Run, pictures: Sequence[Picture]) -> Document:
         _accuracy_section(run, scores, lines, pictures),
         *section("Paired comparisons", compared),
         *(_subset_section(run, scores, measured) if measured else ()),
-        *levels_section(scores, measured, ("Reward",)),
+        *levels_section(run, scores, measured, ("Reward",), label),
         *best_of_section(run, [p for p in pictures if p.topic == "best-of"], label),
         *length_section(run, scores, measured, ("Reward",), label),
         *confidence_section(run, scores, [line.reward for line in measured], curves, label),

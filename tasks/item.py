@@ -1,7 +1,7 @@
 """One item: a prompt, N responses, and what is known about them."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any, Self, TypedDict
@@ -62,6 +62,11 @@ class Item:
             return False
         chosen, rejected = self.responses
         return self == Item.preference(self.id, self.subset, self.prompt, chosen, rejected, self.problem)
+
+
+def prompt_hash(turns: Sequence[Turn]) -> str:
+    """SHA-256, in hexadecimal, of a prompt's turns: what tells one prompt from another across data sets."""
+    return sha256(json.dumps([[turn["role"], turn["content"]] for turn in turns]).encode()).hexdigest()
 
 
 def content_hash(items: Iterable[Item]) -> str:

@@ -15,8 +15,8 @@ class Rule:
     """How the rewards of an item's responses become a credit in [0, 1]; the formulas are in `statistics.credits`."""
 
     name: Literal["best", "pairwise", "strict", "matrix", "best-of", "ties", "mrr"]
-    level: Literal["", "hard", "normal", "easy"] = ""
-    """Of the matrix rule: the cells that count; empty for all."""
+    level: str = ""
+    """Of the matrix rule: the cells that count; empty for all, hard, normal, easy, or "i>j" for one pair of styles."""
     k: int = 0
     """Of the best-of rule: how many random responses the best is picked from; 0 for all."""
     tie: float = 0.5
@@ -68,6 +68,8 @@ class Task:
     """Of the items that belong to no section."""
     levels: Mapping[str, Rule] = field(default_factory=dict[str, Rule])
     """Further accuracies over all sections, each by a rule of its own (RM-Bench: Hard, Normal, Easy)."""
+    styles: tuple[str, ...] = ()
+    """Names of the responses' styles; every pair of them is a level, `style_level`."""
     overall: Literal["sections", "items"] = "sections"
     """Where there are sections: whether overall is their plain mean or the mean over all items."""
     official: Official = field(default_factory=Official)
@@ -92,6 +94,11 @@ def by_official_rules(task: Task) -> Task:
         rule=replace(task.rule, tie=tie),
         levels={name: replace(rule, tie=tie) for name, rule in task.levels.items()},
     )
+
+
+def style_level(right: str, wrong: str) -> str:
+    """The level at which acceptable responses of one style are compared with the others of another."""
+    return f"{right} over {wrong}"
 
 
 def limited(task: Task, limit: int | None) -> Task:

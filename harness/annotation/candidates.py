@@ -1,15 +1,14 @@
 """The prompts that are annotated, and what is known of their responses before any of them has a reward."""
 
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
 from ...errors import UserError
-from ...tasks.item import Item
+from ...tasks.item import Item, prompt_hash
 from ...tasks.items import Items
 from ...tasks.reading.columns import Grades, Layout, maybe
 from ...tasks.reading.guess import guess_layout, parse_named
@@ -21,6 +20,7 @@ from ..statistics.arrays import Codes, Floats, Mask
 
 CUT = "length"
 """The finish reason of a response that its length limit cut."""
+SEEN = "the annotator was trained on it"
 Judge = Callable[[Item], tuple[float, ...]]
 """Gives every response of an item a grade."""
 
@@ -62,7 +62,12 @@ class Candidates:
 
 
 def read_candidates(
-    source: str, asking: Asking, *, scores: str | None = None, judge: Judge | None = None
+    source: str,
+    asking: Asking,
+    *,
+    scores: str | None = None,
+    judge: Judge | None = None,
+    seen: Collection[str] = (),
 ) -> Candidates:
     """Read prompts with N responses each from a file, a folder or the hub.
 
@@ -70,18 +75,23 @@ def read_candidates(
         asking: `columns`, `strict` and `limit` of it are used.
         scores: the column of the responses' rewards, where they are known; labels are then the judge's alone.
         judge: grades the responses instead of the source's own labels.
+        seen: hashes of the prompts that an annotator was trained on and so may not label.
 
     Raises UserError for a source without responses, or without two different ones for any prompt.
     """
     rows = open_rows(source)
     reading = Reading(source, _layout(source, rows, asking, scores), rows, strict=asking.strict, unlabelled=True)
     task = limited(Task(source_name(source), source, Items(reading), (), Path(), PAIRWISE), asking.limit)
-    found = _Gathered(scores is not None, judge)
+    found = _Gathered(scores is not None, judge, frozenset(seen))
     items = Items(found.kept(task.items))
     task = replace(task, items=items, reading=replace(reading.notes, duplicates=0))
     left_out = [(f"{Path(row.file).name}:{row.line}", row.reason) for row in reading.notes.left_out]
     first = np.array(found.first, dtype=np.intp)
     cut = np.array(found.cut, dtype=bool)
+    if not len(items) and any(reason == SEEN for _, reason in found.dropped):
+        raise UserError(
+            f"The annotator was trained on every prompt of {source}: pass others, or --allow-overlap to insist."
+        )
     _check_distinct(source, items, first)
     return Candidates(
         task,
@@ -95,11 +105,6 @@ def read_candidates(
         found.empty,
         (*left_out, *found.dropped),
     )
-
-
-def prompt_id(item: Item) -> str:
-    """SHA-256 of a prompt's turns, in hexadecimal."""
-    return sha256("\0".join(f"{turn['role']}\0{turn['content']}" for turn in item.prompt).encode()).hexdigest()
 
 
 def _layout(source: str, rows: Callable[[Wanted], Iterator[Row]], asking: Asking, scores: str | None) -> Layout:
@@ -128,6 +133,7 @@ class _Gathered:
 
     rewarded: bool
     judge: Judge | None
+    seen: frozenset[str]
     rewards: "array[float]" = field(default_factory=lambda: array("d"))
     numbers: "array[int]" = field(default_factory=lambda: array("q"))
     first: "array[int]" = field(default_factory=lambda: array("q"))
@@ -144,6 +150,9 @@ class _Gathered:
             if len(full) < 2:
                 self.dropped.append((item.id, "fewer than two responses that are not empty"))
                 continue
+            if prompt_hash(item.prompt) in self.seen:
+                self.dropped.append((item.id, SEEN))
+                continue
             yield self._noted(item, full)
 
     def _noted(self, item: Item, full: list[int]) -> Item:
@@ -158,7 +167,7 @@ class _Gathered:
         self.numbers.extend(full)
         self.first.extend(of_text[text] for text in texts)
         self.cut.extend(text not in whole for text in texts)
-        self.prompt_ids.append(prompt_id(item))
+        self.prompt_ids.append(prompt_hash(item.prompt))
         grades = tuple(item.grades[place] for place in full) if item.grades else ()
         if self.rewarded:
             self.rewards.extend(grades or [float("nan")] * len(full))

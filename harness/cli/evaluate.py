@@ -17,6 +17,7 @@ from .options import FILE, Command, Output, Run, output_options, run_options, sp
 
 if TYPE_CHECKING:
     from ...reports.run_format.results import RunResult
+    from ..running.cost import RunCost
 
 INCOMPLETE = 3
 """Exit code of a run in which some checkpoint gave log-probabilities that are not finite."""
@@ -114,26 +115,32 @@ def plan(
     from ..question import ask
 
     asked = split(variants) or (("all",) if selection.kind == "pair" else ("vanilla",))
-    question = ask(run.task, asked, comparisons, known, run.options)
+    questions = [ask(task, asked, comparisons, known, run.options) for task in run.tasks]
     from ..running.cost import Costing
     from ..session import open_session
 
-    session = open_session(question, comparisons, known, run.options)
-    cost = Costing(session.planner, session.runner, calibrate).run_cost(session.groups, session.router)
+    costs: list[RunCost] = []
+    for question in questions:
+        session = open_session(question, comparisons, known, run.options)
+        costs.append(Costing(session.planner, session.runner, calibrate).run_cost(session.groups, session.router))
     if as_json:
-        click.echo(json.dumps(asdict(cost), indent=2))
-    else:
+        found = [asdict(cost) for cost in costs]
+        click.echo(json.dumps(found[0] if len(found) == 1 else found, indent=2))
+        return
+    for question, cost in zip(questions, costs, strict=True):
+        if len(costs) > 1:
+            click.echo(f"{question.task.name}:")
         print_cost(cost)
 
 
 def _evaluate(selection: Selection, variants: str, run: Run, output: Output) -> None:
     known = load_registry(run.registry)
     comparisons = selection.comparisons(known, run.registry)
-    from ..evaluate import evaluate, score_shard
+    from ..evaluate import evaluate_tasks, score_shard
 
     if output.shard:
         index, count = output.shard
-        names = score_shard(comparisons, run.task, split(variants), known, run.options, output.shard)
+        names = score_shard(comparisons, run.tasks, split(variants), known, run.options, output.shard)
         click.echo(
             f"Shard {index}/{count} is scored ({', '.join(names) or 'no checkpoint'}); "
             "run the same command without --shard once all shards are to get the report."
@@ -142,9 +149,15 @@ def _evaluate(selection: Selection, variants: str, run: Run, output: Output) -> 
     from ...reports.run_format.results import check_out
 
     out = output.out or selection.folder
-    check_out(out)
-    result = evaluate(selection.kind, comparisons, run.task, split(variants), known, run.options)
-    _finish(result, out, output)
+    if len(run.tasks) == 1:
+        check_out(out)
+    elif (out / "run.json").exists():
+        raise UserError(f"{out} holds the run of one task; pass another folder with --out.")
+    results = evaluate_tasks(selection.kind, comparisons, run.tasks, split(variants), known, run.options)
+    if len(results) == 1:
+        _finish(results[0], out, output)
+    else:
+        _finish_several(results, out, output)
 
 
 def _finish(result: "RunResult", out: Path, output: Output) -> None:
@@ -162,6 +175,36 @@ def _finish(result: "RunResult", out: Path, output: Output) -> None:
         click.echo(summary(out))
         click.echo(f"All of it, with figures: {out / 'leaderboard.md'}, or {out / 'report.html'} in a browser.")
     if result.incomplete:
+        click.echo("Error: some log-probabilities are not finite; see the notes.", err=True)
+        sys.exit(INCOMPLETE)
+
+
+def _finish_several(results: "Sequence[RunResult]", out: Path, output: Output) -> None:
+    """The same for several tasks: a run directory each in `out`, and one leaderboard over them."""
+    from ...reports.overview import overview, write_overview
+    from ...reports.run_format.results import check_out
+    from ...reports.write import write_reports
+
+    folders = [out / _stem(result.run["task"]["name"]) for result in results]
+    for folder in folders:
+        check_out(folder)
+    for result, folder in zip(results, folders, strict=True):
+        result.save(folder, write_reports)
+    write_overview(folders, out)
+    if output.as_json:
+        runs = [
+            {"out": str(folder), "run": result.run, "accuracy": json.loads(result.accuracy.to_json(orient="records"))}
+            for result, folder in zip(results, folders, strict=True)
+        ]
+        click.echo(json.dumps({"out": str(out), "runs": runs}))
+    elif output.quiet:
+        click.echo(out)
+    else:
+        click.echo(overview(folders))
+        click.echo(
+            f"All of it: {out / 'leaderboard.md'}, and a folder with report and figures for each task beside it."
+        )
+    if any(result.incomplete for result in results):
         click.echo("Error: some log-probabilities are not finite; see the notes.", err=True)
         sys.exit(INCOMPLETE)
 

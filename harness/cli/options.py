@@ -20,7 +20,8 @@ _OPTIONS = {f.name for f in fields(Options)} - {"quiet"}
 class Run:
     """What a command that scores was told, but for which checkpoints."""
 
-    task: str | None
+    tasks: tuple[str | None, ...]
+    """None: the family's default."""
     registry: tuple[Path, ...]
     options: Options
 
@@ -126,7 +127,9 @@ _ASKING = (
 )
 _QUESTION = (
     click.option(
-        "--task", metavar="NAME|FILE", help="A benchmark (`cdr-eval tasks`), your own file or folder, or a hub dataset."
+        "--task",
+        metavar="NAME|FILE,...",
+        help="Benchmarks (`cdr-eval tasks`), your own files or folders, hub datasets.",
     ),
     *_ASKING,
     click.option(
@@ -147,7 +150,7 @@ _OUTPUT = (
         "--shard",
         callback=read_shard,
         metavar="I/N",
-        help="Score only the I-th of N parts of the checkpoints into the store, and write no report.",
+        help="Score only the I-th of N parts of the work into the store, and write no report.",
     ),
     click.option("--quiet", is_flag=True, help="No progress bars, and only the run directory's path at the end."),
     click.option("--json", "as_json", is_flag=True, help="Print the run record and the accuracies as JSON."),
@@ -167,7 +170,7 @@ def run_options(command: Callable[..., object]) -> Callable[..., object]:
         quiet = bool(values.get("as_json")) or bool(getattr(values.get("output"), "quiet", False))
         options = options_of(values, quiet=quiet)
         others = {name: value for name, value in values.items() if name not in _OPTIONS}
-        return command(run=Run(task, registry, options), **others)
+        return command(run=Run(split_tasks(task), registry, options), **others)
 
     return debug_option(_decorated(with_run, (*_QUESTION, *_RUN)))
 
@@ -209,6 +212,11 @@ def loading_options(command: Command) -> Command:
 def options_of(settings: dict[str, Any], *, quiet: bool) -> Options:
     """The `Options` among a command's settings; those that are not the run's are left out."""
     return Options(**{name: settings[name] for name in _OPTIONS & settings.keys()}, quiet=quiet)
+
+
+def split_tasks(spec: str | None) -> tuple[str | None, ...]:
+    """The tasks of a comma-separated list; a file may have a comma in its name."""
+    return (spec,) if spec is None or Path(spec).exists() else split(spec) or (spec,)
 
 
 def split(names: str | None) -> tuple[str, ...]:

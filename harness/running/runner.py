@@ -103,6 +103,7 @@ class Runner:
             _Rate(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
+            transient=True,
             disable=quiet,
         )
         self._bar = TaskID(0)

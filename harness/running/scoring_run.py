@@ -64,8 +64,7 @@ def score_shard(
 
     What a router is asked about is scored whole by every shard, since all the others' questions depend on it.
     """
-    routed = [_route(group, router, planner, runner) for group in groups]
-    plans = [plan for group, r in zip(groups, routed, strict=True) for plan in planner.plans(group, r.routes)]
+    plans = checkpoint_plans(groups, router, planner, runner)
     total = sum(len(plan.parts) for plan in plans)
     first, end = (total * i // count for i in (index - 1, index))
     mine: list[CheckpointPlan] = []
@@ -77,6 +76,22 @@ def score_shard(
         start += len(plan.parts)
     runner.run(mine)
     return [plan.local.name for plan in mine]
+
+
+def routing_plans(
+    groups: Sequence[Group], router: Group | None, planner: Planner, _runner: Runner
+) -> list[CheckpointPlan]:
+    """What the routers of all groups are asked, each once in its group."""
+    by_group = [{p.local.name: p for p in planner.routing_plans(group, router).values()} for group in groups]
+    return [plan for plans in by_group for plan in plans.values()]
+
+
+def checkpoint_plans(
+    groups: Sequence[Group], router: Group | None, planner: Planner, runner: Runner
+) -> list[CheckpointPlan]:
+    """What every checkpoint of all groups is asked, routing apart, which is scored first."""
+    routed = [_route(group, router, planner, runner) for group in groups]
+    return [plan for group, r in zip(groups, routed, strict=True) for plan in planner.plans(group, r.routes)]
 
 
 def _route(group: Group, router: Group | None, planner: Planner, runner: Runner) -> _Routed:

@@ -17,11 +17,14 @@ from ..scoring.shared_prefix import SharedPrefixScorer
 from .work_units import ScoredUnit, ScorerReport, ScorerSettings, WorkUnit
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ThisProcess:
     """See `Executor`."""
 
     settings: ScorerSettings
+    keep: bool = False
+    """Leave a checkpoint open until another one is asked, or `release` is called."""
+    _opened: tuple[tuple[str, str], Scorer] | None = None
 
     def open(self, local: LocalCheckpoint) -> Scorer:
         """The checkpoint's scorer. Raises UserError where it does not load."""
@@ -33,7 +36,11 @@ class ThisProcess:
         first = next(units, None)
         if first is None:
             return
-        scorer = self.open(local)
+        name = (local.name, local.weights)
+        if self._opened is None or self._opened[0] != name:
+            self.release()
+            self._opened = (name, self.open(local))
+        scorer = self._opened[1]
         if following is not None:
             Thread(target=_read_ahead, args=(following,), daemon=True).start()
         try:
@@ -42,7 +49,15 @@ class ThisProcess:
                 yield score_unit(scorer, unit)
         finally:
             del scorer
-            _free_memory()
+            if not self.keep:
+                self.release()
+
+    def release(self) -> None:
+        """Let the checkpoint go that is open, before the next one is loaded."""
+        self._opened = None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
 
 def score_unit(scorer: Scorer, unit: WorkUnit) -> ScoredUnit:
@@ -60,10 +75,3 @@ def _read_ahead(folder: Path) -> None:
         with suppress(OSError), file.open("rb") as stream:
             while stream.read(1 << 24):
                 pass
-
-
-def _free_memory() -> None:
-    """Let the checkpoint just scored go before the next one is loaded."""
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

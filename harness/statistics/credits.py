@@ -9,14 +9,15 @@ NaN, `acceptable` those of them whose grade is the highest of their item, `other
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .arrays import Codes, Floats, Mask
 
-Level = Literal["", "hard", "normal", "easy"]
+Level = str
+"""Which comparisons of a matrix count: "" all; "hard", "normal", "easy"; or "i>j", right in style i and wrong in j."""
 TIES_DRAWS: Final = 4096
 
 
@@ -301,8 +302,13 @@ def _oriented(a: Codes, b: Codes, responses: Responses, level: Level) -> Iterato
     higher = responses.grades[a] > responses.grades[b]
     unequal = higher | (responses.grades[a] < responses.grades[b])
     better, worse = np.where(higher, a, b)[unequal], np.where(higher, b, a)[unequal]
-    richer = np.sign(responses.styles[better] - responses.styles[worse])
-    wanted = {"": np.abs(richer) <= 1, "hard": richer < 0, "normal": richer == 0, "easy": richer > 0}[level]
+    right, wrong = responses.styles[better], responses.styles[worse]
+    if ">" in level:
+        style, other = map(int, level.split(">"))
+        wanted = (right == style) & (wrong == other)
+    else:
+        kinds = {"": np.full(right.shape, True), "hard": right < wrong, "normal": right == wrong, "easy": right > wrong}
+        wanted = kinds[level]
     if wanted.any():
         yield better[wanted], worse[wanted], responses.owners[better[wanted]]
 

@@ -106,6 +106,7 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
             "rule": "; ".join(dict.fromkeys(rule_text(r) for r in (*(s.rule for s in task.sections), task.rule))),
             "sections": {section.name: dict(section.counts) for section in task.sections},
             "levels": list(task.levels),
+            "styles": list(task.styles),
             "missing_subsets": missing_subsets(task),
         },
         "criteria": str(facts.options.criteria or task.criteria),

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UserError
+from ...tasks.item import prompt_hash
 from ...tasks.items import Items
-from .pairs import prompt_hash
 
 RECORD = "annotator.json"
 

@@ -74,11 +74,6 @@ def read_preferences(source: str, weights: str | None = None, *, normalise: bool
     return PreferenceRows(tuple(rows), True, _content_hash(rows), mean, tuple(notes))
 
 
-def prompt_hash(turns: Sequence[Turn]) -> str:
-    """SHA-256 of a prompt's turns: what tells one prompt from another across data sets."""
-    return sha256(json.dumps([[turn["role"], turn["content"]] for turn in turns]).encode()).hexdigest()
-
-
 def _pairs(
     source: str,
     rows_of: Callable[[Wanted], Iterator[Row]],

@@ -53,6 +53,9 @@ class TaskInfo(Record):
     rule: str = Field(description="what gives an item its credit, as a clause")
     sections: dict[str, dict[str, float]] = Field(description="section to its subsets and their weights; may be empty")
     levels: tuple[str, ...] = Field(description="levels of difficulty that accuracies are also given for; may be empty")
+    styles: tuple[str, ...] = Field(
+        default=(), description="styles of responses; each pair is a level, `right over wrong`; empty for none"
+    )
     missing_subsets: tuple[str, ...] = Field(description="subsets of its sections that have no item")
 
 

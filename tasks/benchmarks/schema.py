@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_vali
 
 from ..reading.columns import Layout, Paths
 from ..reading.items import Filter
-from ..task import Official, Rule, Section
+from ..task import Official, Rule, Section, style_level
 from ..yaml_text import read_yaml, validated
 
 FOLDER = Path(__file__).parent
@@ -112,6 +112,8 @@ class Benchmark(_Record):
     overall: Literal["sections", "items"] = "sections"
     rule: RuleText
     levels: dict[str, RuleText] = {}
+    styles: tuple[Text, ...] = ()
+    """Names of the styles that responses come in, of a matrix."""
     official: OfficialText = OfficialText()
     chance: float = Field(ge=0, le=1)
     """What a random order of the responses earns overall."""
@@ -139,6 +141,16 @@ class Benchmark(_Record):
             )
             for s in self.sections
         )
+
+    @property
+    def task_levels(self) -> dict[str, Rule]:
+        """The levels as a task holds them, every pair of styles among them."""
+        of_styles = {
+            style_level(right, wrong): Rule("matrix", f"{i}>{j}")
+            for i, right in enumerate(self.styles)
+            for j, wrong in enumerate(self.styles)
+        }
+        return {**{name: level.rule for name, level in self.levels.items()}, **of_styles}
 
     @property
     def task_official(self) -> Official:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from cdr_eval.tasks.minilab.world import is_good, training_prompts
 
-from benchmarks import label_rewards, weak_annotator
+from benchmarks import label_rewards, off_policy, online_reward, weak_annotator
 from benchmarks.tuning_loop import Lab, difference, verdict
 
 
@@ -44,6 +44,20 @@ def test_a_human_errs_as_often_as_the_noise_says_and_weights_follow_confidence(t
     assert (np.diff(weights[weak_annotator.WEIGHTED]) >= 0).all()
     assert weights[weak_annotator.TOP].mean() == pytest.approx(0.5, abs=0.01)
     assert weights[weak_annotator.RIGHT].sum() == unequal.sum()
+
+
+def test_a_policy_trained_online_is_looked_at_along_its_way(tmp_path):
+    looks = online_reward.experiment(Lab(tmp_path, 60, per_section=12), steps=4, step=2)
+    assert [look.step for look in looks] == [0, 2, 4]
+    assert looks[0].reward != looks[2].reward
+    assert "| 4 | " in "\n".join(online_reward.report(looks, 1.0))
+
+
+def test_rewards_are_held_against_the_grammar_and_the_policy_on_the_same_prompts(tmp_path):
+    kept = off_policy.experiment(Lab(tmp_path, 0, per_section=12), seeds=(0,), train=0.1)
+    assert len({len(one.grammar) for one in kept.values()} | {len(one.policy) for one in kept.values()}) == 1
+    assert kept["DPO-3/SFT vanilla"].policy.mean() > 0.6
+    assert set(kept) == {*off_policy.RATIOS, off_policy.ANNOTATOR}
 
 
 def test_intervals_of_a_difference_cover_it():

@@ -7,15 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 from cdr_eval.errors import UserError
-from cdr_eval.harness import evaluate_pair
+from cdr_eval.harness import Options, evaluate_pair
+from cdr_eval.harness.annotate import annotate
 from cdr_eval.harness.annotator import CWPO, train_annotator
 from cdr_eval.harness.cli.main import cli
 from cdr_eval.harness.tune import tune
 from cdr_eval.harness.tuning.annotator import load_annotator
+from cdr_eval.harness.tuning.overlap import read_record
+from cdr_eval.harness.tuning.pairs import read_preferences
 from cdr_eval.harness.tuning.settings import Training
 from cdr_eval.reports.run_format.reading import read_run
 from cdr_eval.reports.write import write_reports
 from cdr_eval.tasks.catalog import load_task
+from cdr_eval.tasks.item import Turn, prompt_hash
 from click.testing import CliRunner
 
 from tests.harness.tuning.preference_file import write_pairs
@@ -90,3 +94,33 @@ def test_a_tuned_checkpoint_is_compared_by_the_registry_that_was_written_beside_
     run = json.loads(ended.stdout)["run"]
     assert {(pair["strong"], pair["weak"]) for pair in run["pairs"]} == {("sft", "mine"), ("mine", "sft")}
     assert run["checkpoints"][1]["trained_from"] == "sft"
+
+
+def test_a_head_labels_the_prompts_that_it_has_not_seen_and_tune_reads_them(head, tmp_path):
+    options = Options(device="cpu", resamples=100)
+    made = annotate(str(head.parent / "pairs.jsonl"), annotator=head, options=options)
+    made.save(tmp_path / "data", write_reports)
+    rows = read_preferences(str(tmp_path / "data"), "weight").rows
+    known = set(read_record(head)["training_prompts"])
+    assert len(rows) == 64 - len(known)
+    assert not known & {prompt_hash(row["prompt"]) for row in rows}
+    sides = [[(row["prompt"], row[side][0]["content"]) for row in rows] for side in ("chosen", "rejected")]
+    chosen, rejected = (load_annotator(head).scores(side) for side in sides)
+    assert (chosen > rejected).all()
+    run = read_run(tmp_path / "data")
+    assert [annotator.name for annotator in run.info.annotators] == ["bt"]
+    assert f"{len(known)} prompts gave no pair (the annotator was trained on it)." in run.info.notes
+    insisted = annotate(str(head.parent / "pairs.jsonl"), annotator=head, options=replace(options, allow_overlap=True))
+    assert insisted.data.splits == {"train": 64}
+    with pytest.raises(UserError, match="or --annotator DIR"):
+        annotate(str(head.parent / "pairs.jsonl"), annotator=head, scores="weight", options=options)
+
+
+def test_a_head_that_saw_every_prompt_labels_none(head, tmp_path):
+    known = set(read_record(head)["training_prompts"])
+    path = tmp_path / "seen.jsonl"
+    rows = [json.loads(line) for line in (head.parent / "pairs.jsonl").read_text().splitlines()]
+    hashes = [prompt_hash((Turn(role="user", content=row["prompt"]),)) for row in rows]
+    path.write_text("".join(json.dumps(r) + "\n" for r, name in zip(rows, hashes, strict=True) if name in known))
+    with pytest.raises(UserError, match="was trained on every prompt"):
+        annotate(str(path), annotator=head)

@@ -11,6 +11,11 @@ import pytest
 import torch
 from cdr_eval.errors import UserError
 from cdr_eval.harness import Options, RunResult, evaluate_grid, evaluate_pair
+from cdr_eval.harness.comparisons import pair_of
+from cdr_eval.harness.evaluate import evaluate_tasks
+from cdr_eval.harness.running.this_process import ThisProcess
+from cdr_eval.model_registry.registry import load_registry
+from cdr_eval.reports.overview import overview
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -306,6 +311,34 @@ def test_rows_that_cannot_be_used_are_counted_listed_and_refused_if_strict(
     assert (row["file"], row["line"], row["reason"]) == (str(path), 8, "equal responses")
     with pytest.raises(UserError, match="line 8"):
         pair(llamas, replace(options, strict=True), path, "vanilla")
+
+
+def test_several_tasks_give_what_each_gives_alone_and_open_each_checkpoint_once(
+    llamas: Path, options: Options, items_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    plain = tmp_path / "plain.jsonl"
+    rows = [{"prompt": f"Say {i}.", "responses": [f"{i}", "No.", "Well."], "scores": [3, 1, 2]} for i in range(12)]
+    plain.write_text("\n".join(map(json.dumps, rows)))
+    tasks = [str(items_file), str(plain)]
+    opened: list[str] = []
+    opens = ThisProcess.open
+    monkeypatch.setattr(ThisProcess, "open", lambda self, local: opened.append(local.name) or opens(self, local))
+    registry = load_registry()
+    comparisons = pair_of(str(llamas / "sft"), str(llamas / "base"), registry)
+    results = evaluate_tasks("pair", comparisons, tasks, ("vanilla", "pmi-safety"), registry, options)
+    assert opened == ["sft", "base"]
+    alone = replace(options, store=tmp_path / "another")
+    assert [
+        same(result, pair(llamas, alone, Path(task), "vanilla", "pmi-safety"))
+        for result, task in zip(results, tasks, strict=True)
+    ] == [True, True]
+    folders = [result.save(tmp_path / f"run-{k}", lambda _: None) for k, result in enumerate(results)]
+    text = overview(folders)
+    for result in results:
+        row = result.accuracy[(result.accuracy["scope"] == "overall") & (result.accuracy["variant"] == "vanilla")]
+        assert f"{100 * row['accuracy'].iloc[0]:.1f} [" in text
+    with pytest.raises(UserError, match="Two of the tasks are called plain"):
+        evaluate_tasks("pair", comparisons, [str(plain), str(plain)], ("vanilla",), registry, options)
 
 
 def test_the_published_protocol_cuts_texts_and_loses_ties(llamas: Path, options: Options, tmp_path: Path):

@@ -128,6 +128,20 @@ def test_levels_have_a_table_where_the_task_has_them(make_run: Callable[[str], P
     assert first[1] == rows_below(report, "Accuracy")[2][1]
 
 
+def test_styles_have_a_table_of_their_own(make_run: Callable[[str], Path]) -> None:
+    path = make_run("pair")
+    rewrite(path / "run.json", '"styles": []', '"styles": ["plain", "rich"]')
+    text = (path / "accuracy.csv").read_text(encoding="utf-8")
+    chat = [line for line in text.splitlines(keepends=True) if ",section,Chat," in line]
+    cells = [f"{a} over {b}" for a in ("plain", "rich") for b in ("plain", "rich")]
+    levels = [line.replace(",section,Chat,", f",level,{cell},") for cell in cells for line in chat]
+    rewrite(path / "accuracy.csv", text, text + "".join(levels))
+    header, _, first, second, *_ = rows_below(report_of(path), "Levels")
+    assert header[1:] == ["Acceptable", "over plain", "over rich"]
+    assert (first[1], second[1]) == ("plain", "rich")
+    assert first[2].startswith(rows_below(report_of(path), "Accuracy")[2][1].strip("*"))
+
+
 def test_grid_is_ranked_and_leaves_self_pairs_out(make_run: Callable[[str], Path]) -> None:
     path = make_run("grid")
     report = report_of(path)

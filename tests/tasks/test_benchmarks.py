@@ -272,7 +272,8 @@ def test_the_real_files_need_no_flag() -> None:
     assert int((judge.items.grades[::2] == 1).sum()) == 193, "A is better in 193 of 350"
     rm = real("rm_bench.jsonl")
     assert (len(rm.items), rm.reading.duplicates, set(rm.items.counts.tolist())) == (798, 66, {6})
-    assert list(rm.levels) == ["Hard", "Normal", "Easy"]
+    assert list(rm.levels)[:4] == ["Hard", "Normal", "Easy", "concise over concise"]
+    assert len(rm.levels) == 3 + 3 * 3
     assert real("rewardbench_rebuilt.jsonl").name == "rewardbench_rebuilt"
 
 

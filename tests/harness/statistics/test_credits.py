@@ -214,6 +214,7 @@ def test_matrix_of_three_styles_by_hand():
         ("normal", normal),
         ("easy", easy),
         ("", (hard + normal + easy) / 3),
+        *((f"{i}>{j}", float(wins[i, j])) for i in range(3) for j in range(3)),
     ]
     for level, wanted in wanted_at:
         assert np.isclose(rules.matrix(rewards, responses, level, 0.0)[0, 0], wanted)

@@ -13,9 +13,8 @@ from cdr_eval.harness.cli.main import cli
 from cdr_eval.harness.options import Options
 from cdr_eval.harness.tuning.annotator import load_annotator
 from cdr_eval.harness.tuning.overlap import check_overlap, read_record, seen
-from cdr_eval.harness.tuning.pairs import prompt_hash
 from cdr_eval.tasks.catalog import load_task
-from cdr_eval.tasks.item import Item, Turn
+from cdr_eval.tasks.item import Item, Turn, prompt_hash
 from cdr_eval.tasks.items import Items
 from click.testing import CliRunner
 from transformers import AutoModelForSequenceClassification, AutoTokenizer

@@ -6,7 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from cdr_eval.errors import UserError
-from cdr_eval.harness.tuning.pairs import prompt_hash, read_preferences
+from cdr_eval.harness.tuning.pairs import read_preferences
+from cdr_eval.tasks.item import prompt_hash
 
 ASKED = {"role": "user", "content": "Why?"}
 WANTED = {
