@@ -70,7 +70,7 @@ def annotate(
         data: a file, folder or hub dataset of prompts with responses, such as `cdr-eval sample` writes.
         strong, weak: the pair of checkpoints whose reward it is; or
         scores: the column of `data` that holds the rewards; or
-        annotator: the folder of a reward head that `train_annotator` wrote.
+        annotator: the folder of a reward head that `annotator train` wrote.
         variant: the pair's reward; `compare` are variants whose choices are set beside it.
         minilab_judge: take labels from the judge of the minilab's world.
 
@@ -124,13 +124,13 @@ def _reward(
     registry: Sequence[Path],
     options: Options,
 ) -> Reward:
-    given = (strong is not None or weak is not None) + (scores is not None) + (annotator is not None)
-    if given != 1 or (strong is None) != (weak is None):
-        raise UserError("Pass one of: --strong and --weak for the reward of a pair, --scores COLUMN, --annotator DIR.")
-    if strong is None or weak is None:
+    given = [strong is not None or weak is not None, scores is not None, annotator is not None]
+    if sum(given) == 1 and not given[0]:
         if compare:
-            raise UserError("--compare sets variants of a pair side by side: pass --strong and --weak, or none.")
+            raise UserError("--compare sets variants of a pair side by side: pass --strong and --weak instead.")
         return ColumnReward(scores) if scores is not None else AnnotatorReward(annotator or Path(), options)
+    if sum(given) != 1 or strong is None or weak is None:
+        raise UserError("Pass --strong and --weak for the reward of a pair, or --scores COLUMN, or --annotator DIR.")
     return PairReward.of(strong, weak, variant, compare, load_registry(registry), options)
 
 

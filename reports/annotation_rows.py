@@ -5,6 +5,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -51,7 +52,10 @@ def read_prompts(run: Run) -> tuple[tuple[ReadPrompt, ...], int]:
     shown: list[Any] = prompts.iloc[places].to_dict("records")
     responses = _table(run, "responses", items=[row["item"] for row in shown])
     by_item = {str(name): rows for name, rows in responses.groupby("item", observed=True)}
-    return tuple(_prompt(row, by_item[row["item"]]) for row in shown), total
+    try:
+        return tuple(_prompt(row, by_item[row["item"]]) for row in shown), total
+    except (ValueError, TypeError, KeyError) as error:
+        raise _damaged(run.path / "prompts.parquet", error) from error
 
 
 def read_lengths(run: Run) -> pd.DataFrame:
@@ -70,11 +74,15 @@ def _table(run: Run, stem: str, items: list[str] | None = None, columns: list[st
     try:
         filters: Any = None if items is None else [("item", "in", items)]
         return pq.read_table(path, columns=columns, filters=filters).to_pandas()
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read ({str(error).partition(chr(10))[0]}): run the same `cdr-eval annotate` command "
-            "again to rebuild it from the store."
-        ) from error
+    except (OSError, ValueError, KeyError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    why = str(error).partition("\n")[0]
+    return UserError(
+        f"{path} cannot be read ({why}): run the same `cdr-eval annotate` command again to rebuild it from the store."
+    )
 
 
 def _prompt(row: dict[str, Any], responses: pd.DataFrame) -> ReadPrompt:

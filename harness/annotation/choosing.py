@@ -4,6 +4,7 @@ Shapes: n prompts, R responses in all, flat in the order of the prompts; P pairs
 and the prompt's id alone.
 """
 
+from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -106,7 +107,7 @@ class Pairs:
 
 def choose_pairs(pool: Pool, choice: Choice) -> Pairs:
     """The pairs of all prompts."""
-    found: list[tuple[int, int, int]] = []
+    found = array("q")
     reasons: list[str] = []
     ties = band_dropped = 0
     offsets: list[int] = pool.offsets.tolist()
@@ -120,7 +121,8 @@ def choose_pairs(pool: Pool, choice: Choice) -> Pairs:
             continue
         rewards, lengths = (values[start:end][places] for values in (pool.rewards, pool.lengths))
         chosen, tied, outside = _of_prompt(rewards, lengths, choice, name)
-        found += [(item, start + int(places[a]), start + int(places[b])) for a, b in chosen]
+        for a, b in chosen:
+            found.extend((item, start + int(places[a]), start + int(places[b])))
         ties, band_dropped = ties + tied, band_dropped + outside
     item, best, other = np.array(found, dtype=np.intp).reshape(-1, 3).T
     margin = pool.rewards[best] - pool.rewards[other]

@@ -213,9 +213,9 @@ class Made:
             scorer=scorer,
             responses_scored={} if session is None else session.runner.scored,
             trials={name: report.trial for name, report in reports.items() if report.trial},
-            annotators=self.rewarded.annotators,
             notes=[*([] if session is None else session.notes()), *self.rewarded.notes, *self._notes()],
             seconds=seconds,
+            annotators=[self.rewarded.annotator] if self.rewarded.annotator else [],
         )
 
     def _notes(self) -> list[str]:

@@ -54,11 +54,11 @@ class Rewarded:
     """(n,) the criteria's domain of each prompt; empty where its own text was scored."""
     others: Mapping[Label, Floats] = field(default_factory=dict["Label", "Floats"])
     """Variants to be compared with, (R,) each."""
-    annotators: tuple[Mapping[str, Any], ...] = ()
-    """As run.json has them."""
-    notes: tuple[str, ...] = ()
     session: "Session | None" = None
     scored: "Sequence[GroupScores]" = ()
+    annotator: Mapping[str, Any] | None = None
+    """As run.json has it, where a reward head gave the rewards."""
+    notes: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,20 +136,20 @@ class ColumnReward:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatorReward:
-    """The reward of a trained head."""
+    """The rewards of a reward head that `annotator train` wrote, for prompts that it has not seen."""
 
     folder: Path
     options: Options
 
     def rewards(self, candidates: Candidates) -> Rewarded:
-        """The head's; lengths are characters. Raises UserError for prompts that it was trained on."""
-        options, items = self.options, candidates.items
-        rows = open_annotators([self.folder], items, allow_overlap=options.allow_overlap)
+        """Lengths are characters. Raises UserError for prompts that it was trained on."""
+        allow = self.options.allow_overlap
+        (row,) = open_annotators([self.folder], candidates.items, allow_overlap=allow)
         from ..scoring.loading import load_options
 
-        load = load_options(options.device, "float32", options.trust_remote_code, options.allow_pickle)
-        found, notes = annotator_rewards(rows, items, load.device)
-        return replace(_alone(rows[0].label, found[0], items), annotators=(rows[0].info,), notes=tuple(notes))
+        load = load_options(self.options.device, "float32", trust_remote_code=False, allow_pickle=False)
+        found, notes = annotator_rewards([row], candidates.items, load.device)
+        return replace(_alone(row.label, found[0], candidates.items), annotator=row.info, notes=notes)
 
 
 Reward = PairReward | ColumnReward | AnnotatorReward

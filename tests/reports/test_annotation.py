@@ -4,7 +4,9 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
+from cdr_eval.errors import UserError
 from cdr_eval.harness import Options
 from cdr_eval.harness.annotate import annotate
 from cdr_eval.reports.summary import summary
@@ -61,8 +63,6 @@ def test_the_terminal_shows_pairs_and_that_nothing_judges_them(folder: Path):
 
 @pytest.mark.parametrize("name", ["prompts.parquet", "responses.parquet"])
 def test_a_missing_table_is_a_sentence(name: str, folder: Path, tmp_path: Path, make_copy: Callable[[Path], Path]):
-    from cdr_eval.errors import UserError
-
     copy = make_copy(folder)
     (copy / name).unlink()
     (copy / "SHA256SUMS").unlink()
@@ -76,3 +76,13 @@ def make_copy(tmp_path: Path) -> Callable[[Path], Path]:
     import shutil
 
     return lambda folder: shutil.copytree(folder, tmp_path / "copy")
+
+
+def test_a_damaged_prompt_is_a_sentence(folder: Path, make_copy: Callable[[Path], Path]):
+    copy = make_copy(folder)
+    (copy / "SHA256SUMS").unlink()
+    table = pd.read_parquet(copy / "prompts.parquet")
+    table.loc[0, "prompt"] = "{"
+    table.to_parquet(copy / "prompts.parquet")
+    with pytest.raises(UserError, match="cannot be read"):
+        write_reports(copy)
