@@ -109,7 +109,7 @@ def test_a_head_labels_the_prompts_that_it_has_not_seen_and_tune_reads_them(head
     assert (chosen > rejected).all()
     run = read_run(tmp_path / "data")
     assert [annotator.name for annotator in run.info.annotators] == ["bt"]
-    assert f"{len(known)} prompts gave no pair (the annotator was trained on it)." in run.info.notes
+    assert f"No pair came from {len(known)} of 64 prompts (the annotator was trained on it)." in run.info.notes
     insisted = annotate(str(head.parent / "pairs.jsonl"), annotator=head, options=replace(options, allow_overlap=True))
     assert insisted.data.splits == {"train": 64}
     with pytest.raises(UserError, match="--annotator DIR"):
