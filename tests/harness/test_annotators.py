@@ -112,7 +112,7 @@ def test_a_head_labels_the_prompts_that_it_has_not_seen_and_tune_reads_them(head
     assert f"{len(known)} prompts gave no pair (the annotator was trained on it)." in run.info.notes
     insisted = annotate(str(head.parent / "pairs.jsonl"), annotator=head, options=replace(options, allow_overlap=True))
     assert insisted.data.splits == {"train": 64}
-    with pytest.raises(UserError, match="or --annotator DIR"):
+    with pytest.raises(UserError, match="--annotator DIR"):
         annotate(str(head.parent / "pairs.jsonl"), annotator=head, scores="weight", options=options)
 
 
