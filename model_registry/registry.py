@@ -10,6 +10,8 @@ from .files import merge_checkpoints, merge_families, read_registry_file
 from .schema import BenchmarkScore, Checkpoint, Family, Source
 
 CATALOG = Path(__file__).parent / "catalog"
+KNOWN_BENCHMARKS = ("arena_hard", "alpaca_eval_2_lc", "alpaca_eval_2_wr")
+"""Benchmarks of models in the order in which their gaps are shown; the first is the default."""
 
 ROUNDING = 0.05
 """Half a unit of the last printed digit: the same measurement, printed to one decimal, may differ by this."""
@@ -100,6 +102,28 @@ class Registry:
             raise UserError(f"There is no score source {source!r}{_nearest(source, self.sources)}")
         found = self.scores(checkpoint, benchmark)
         return next((score for score in found if source is None or score.source == source), None)
+
+    def used_scores(self, name: str, source: str | None = None) -> dict[str, float]:
+        """Benchmark → the score that `score` takes of the checkpoint called `name`; empty for one that is not here."""
+        checkpoint = self.checkpoints.get(name)
+        of_benchmark = (
+            {}
+            if checkpoint is None
+            else {benchmark: self.score(checkpoint, benchmark, source) for benchmark in self.benchmarks([checkpoint])}
+        )
+        return {benchmark: score.value for benchmark, score in of_benchmark.items() if score is not None}
+
+    def default_benchmark(self, family: str) -> str:
+        """The benchmark whose gap comes first for a family, or for checkpoints of none."""
+        found = self.families.get(family)
+        return found.default_benchmark if found else KNOWN_BENCHMARKS[0]
+
+    def ordered_benchmarks(
+        self, names: Iterable[str], first: Sequence[str] = (), source: str | None = None
+    ) -> list[str]:
+        """The benchmarks that some checkpoint has a score to use on: those of `first`, the well-known, the others."""
+        found = [benchmark for name in names for benchmark in self.used_scores(name, source)]
+        return [benchmark for benchmark in dict.fromkeys([*first, *KNOWN_BENCHMARKS, *found]) if benchmark in found]
 
     def benchmarks(self, checkpoints: Iterable[Checkpoint] | None = None) -> tuple[str, ...]:
         """The benchmarks that any of the checkpoints (None: all) has a score on, in order of appearance."""

@@ -9,7 +9,7 @@ from ..alignment_gap.gap_tables import analyse_grid
 from ..alignment_gap.grid_data import GridData
 from ..statistics.arrays import Floats
 from .item_tables import ItemData, analyse_pair
-from .run_record import RunFacts, benchmark_scores, ordered_benchmarks
+from .run_record import RunFacts, ordered_benchmarks
 from .sample import Label, Sample
 
 
@@ -35,7 +35,7 @@ def grid_analyses(facts: RunFacts, labels: Sequence[Label], rewards: Floats, sam
     numbers = {name: number for number, name in enumerate(checkpoints)}
     rows = [row for row, label in enumerate(labels) if label[2] == variant]
     family = {(s, w): g.group.family for g in facts.scored for s, w in g.group.pairs}
-    scores = [benchmark_scores(name, facts.registry, facts.options.score_source) for name in checkpoints]
+    scores = [facts.registry.used_scores(name, facts.options.score_source) for name in checkpoints]
     data = GridData(
         variant=variant,
         checkpoints=tuple(checkpoints),

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ...model_registry.registry import Registry
+from ...model_registry.registry import KNOWN_BENCHMARKS, Registry
 from ...reports.run_format.run_info import ANNOTATOR, RUN_FORMAT
 from ...tasks.catalog import missing_subsets
 from ...tasks.item import content_hash
@@ -25,7 +25,6 @@ from ..rewards import Routing
 from ..running.scoring_run import GroupScores
 from ..scoring.loading import LoadOptions
 
-KNOWN_BENCHMARKS = ("arena_hard", "alpaca_eval_2_lc", "alpaca_eval_2_wr")
 _LIBRARIES = ("cdr-eval", "torch", "transformers", "tokenizers", "numpy", "scipy", "pandas")
 
 
@@ -53,34 +52,16 @@ class RunFacts:
     """Those beside the checkpoints."""
 
 
-def benchmark_scores(name: str, registry: Registry, source: str | None) -> dict[str, float]:
-    """The checkpoint's score on each benchmark, as the registry's preference or the one source has it."""
-    checkpoint = registry.checkpoints.get(name)
-    if checkpoint is None:
-        return {}
-    found = {
-        benchmark: registry.score(checkpoint, benchmark, source) for benchmark in registry.benchmarks([checkpoint])
-    }
-    return {benchmark: score.value for benchmark, score in found.items() if score is not None}
-
-
 def ordered_benchmarks(facts: RunFacts) -> list[str]:
     """Every benchmark that some checkpoint has a score on: the one asked for or the family's default first."""
-    members = [member for group in facts.scored for member in group.group.members]
-    found = [
-        benchmark
-        for member in members
-        for benchmark in benchmark_scores(member.local.name, facts.registry, facts.options.score_source)
-    ]
-    known = [*main_benchmarks(facts), *KNOWN_BENCHMARKS, *found]
-    return [benchmark for benchmark in dict.fromkeys(known) if benchmark in found]
+    names = [member.local.name for group in facts.scored for member in group.group.members]
+    return facts.registry.ordered_benchmarks(names, main_benchmarks(facts), facts.options.score_source)
 
 
 def main_benchmarks(facts: RunFacts) -> list[str]:
     """For each group, the benchmark whose gap comes first."""
-    families = [facts.registry.families.get(group.group.family) for group in facts.scored]
-    defaults = [family.default_benchmark if family else KNOWN_BENCHMARKS[0] for family in families]
-    return [facts.options.benchmark or default for default in defaults]
+    families = [group.group.family for group in facts.scored]
+    return [facts.options.benchmark or facts.registry.default_benchmark(family) for family in families]
 
 
 def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
@@ -176,7 +157,7 @@ def pairs_table(accuracy: pd.DataFrame, facts: RunFacts) -> pd.DataFrame:
     family = {(s, w): g.group.family for g in facts.scored for s, w in g.group.pairs}
     table["family"] = [family[pair] for pair in zip(table["strong"], table["weak"], strict=True)]
     names = sorted({*table["strong"], *table["weak"]})
-    scores = {name: benchmark_scores(name, facts.registry, facts.options.score_source) for name in names}
+    scores = {name: facts.registry.used_scores(name, facts.options.score_source) for name in names}
     for benchmark in dict.fromkeys([*main_benchmarks(facts), *KNOWN_BENCHMARKS, *ordered_benchmarks(facts)]):
         value = {name: of_checkpoint.get(benchmark, np.nan) for name, of_checkpoint in scores.items()}
         table[f"gap_{benchmark}"] = table["strong"].map(value) - table["weak"].map(value)
@@ -195,7 +176,7 @@ def _checkpoint(group: Group, member: Member, facts: RunFacts) -> dict[str, Any]
         "weights": member.local.weights,
         "dtype": facts.load.dtype,
         "scores": [score.model_dump(exclude={"note"}) for score in checkpoint.scores],
-        "scores_used": benchmark_scores(checkpoint.name, facts.registry, facts.options.score_source),
+        "scores_used": facts.registry.used_scores(checkpoint.name, facts.options.score_source),
     }
 
 
@@ -267,7 +248,7 @@ def _gap_notes(facts: RunFacts) -> list[str]:
     notes: list[str] = []
     for group, benchmark in zip(facts.scored, main_benchmarks(facts), strict=True):
         for member in group.group.members:
-            if benchmark not in benchmark_scores(member.local.name, facts.registry, facts.options.score_source):
+            if benchmark not in facts.registry.used_scores(member.local.name, facts.options.score_source):
                 notes.append(
                     f"{member.local.name} has no score on {benchmark}: its pairs are scored and ranked, "
                     "and left out of the analyses of that gap."
@@ -279,7 +260,7 @@ def _pair_gap(facts: RunFacts) -> list[str]:
     """The pair's alignment gap, or why it has none."""
     ((strong, weak),) = facts.scored[0].group.pairs
     (benchmark,) = main_benchmarks(facts)
-    scores = [benchmark_scores(name, facts.registry, facts.options.score_source) for name in (strong, weak)]
+    scores = [facts.registry.used_scores(name, facts.options.score_source) for name in (strong, weak)]
     if any(benchmark not in of_checkpoint for of_checkpoint in scores):
         return [f"The pair has no alignment gap on {benchmark}, since the registry lacks a score of one or both."]
     high, low = (of_checkpoint[benchmark] for of_checkpoint in scores)

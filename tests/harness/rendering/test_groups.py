@@ -9,7 +9,6 @@ from cdr_eval.errors import UserError
 from cdr_eval.harness import Options
 from cdr_eval.harness.rendering.groups import Group, open_group
 from cdr_eval.harness.scoring.loading import LoadOptions
-from cdr_eval.harness.tables.run_record import benchmark_scores
 from cdr_eval.model_registry.checkpoint_files import find_checkpoint
 from cdr_eval.model_registry.registry import Registry, load_registry
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -184,7 +183,7 @@ def test_a_folder_that_bears_a_registered_name_is_noted(declared: Registry, llam
     assert found.notes == (
         f"{folder} is taken for the registry's my-sft because of its name: its family and benchmark scores are used.",
     )
-    assert benchmark_scores("my-sft", declared, None) == {"arena_hard": 20.0}
+    assert declared.used_scores("my-sft") == {"arena_hard": 20.0}
     assert group("my-sft", "my-base", registry=declared).notes == ()
 
 
