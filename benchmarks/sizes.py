@@ -93,7 +93,7 @@ def many(folder: Path) -> list[Sequence[str]]:
 def prompts(folder: Path) -> list[Sequence[str]]:
     """Prompts with sixteen responses, one criteria variant: each response under one conditioning by two checkpoints."""
     rows: list[Sequence[str]] = []
-    for count in (5_000, 20_000):
+    for count in (2_000, 20_000):
         task = write_prompts(folder / f"prompts-{count}.jsonl", count)
         found = run(task, folder / f"store-prompts-{count}", folder / "run", "cdr-safety")
         rows.append(row(f"{count:,} prompts × {RESPONSES} responses, cdr-safety", found, 2 * count * RESPONSES))
