@@ -8,7 +8,7 @@ may see is the model's own rule too (causal, sliding window, chunks): transforme
 
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -64,6 +64,12 @@ def tree_attention(model: PreTrainedModel) -> Generator[str]:
         switchable.set_attn_implementation(own)
 
 
+def _unwatched() -> AbstractContextManager[Any]:
+    """Many short calls follow, none of which `fast_linear` looks for: its look at each would take a third of the time."""
+    torch_c: Any = getattr(torch, "_C")  # noqa: B009
+    return torch_c.DisableTorchFunction()
+
+
 def _attend(
     module: torch.nn.Module,
     query: Tensor,
@@ -87,23 +93,25 @@ def _attend(
         tree_pass.carry[layer] = (_gather(key, carry).clone(), _gather(value, carry).clone())
     kind = (attention_mask, query.device)
     if kind not in tree_pass.masks:
-        tree_pass.masks[kind] = [
-            _segment_mask(attention_mask.rule, segment, tree_pass.attention, query)
-            for segment in tree_pass.layout.segments
-        ]
+        with _unwatched():
+            tree_pass.masks[kind] = [
+                _segment_mask(attention_mask.rule, segment, tree_pass.attention, query)
+                for segment in tree_pass.layout.segments
+            ]
     attend = _segment_attention(module, tree_pass.attention)
-    outputs = [
-        attend(
-            module,
-            query[:, :, segment.start : segment.stop],
-            _gather(key, segment.context),
-            _gather(value, segment.context),
-            mask,
-            **options,
-        )[0]
-        for segment, mask in zip(tree_pass.layout.segments, tree_pass.masks[kind], strict=True)
-    ]
-    return torch.cat(outputs, dim=1), None
+    with _unwatched():
+        outputs = [
+            attend(
+                module,
+                query[:, :, segment.start : segment.stop],
+                _gather(key, segment.context),
+                _gather(value, segment.context),
+                mask,
+                **options,
+            )[0]
+            for segment, mask in zip(tree_pass.layout.segments, tree_pass.masks[kind], strict=True)
+        ]
+        return torch.cat(outputs, dim=1), None
 
 
 def _segment_attention(module: torch.nn.Module, name: str) -> Callable[..., tuple[Tensor, Any]]:
