@@ -65,7 +65,7 @@ def tree_attention(model: PreTrainedModel) -> Generator[str]:
 
 
 def _unwatched() -> AbstractContextManager[Any]:
-    """Many short calls follow, none of which `fast_linear` looks for: its look at each would take a third of the time."""
+    """Many short calls follow, none of which `fast_linear` looks for: its look at each takes as long as the call."""
     torch_c: Any = getattr(torch, "_C")  # noqa: B009
     return torch_c.DisableTorchFunction()
 
