@@ -134,13 +134,14 @@ def _train_annotator(
 ) -> Tuned:
     from ..model_registry.registry import load_registry
     from .tuning.annotator import Annotator, save_annotator, train_head
-    from .tuning.opening import check_unrendered, open_start
+    from .tuning.opening import open_start
     from .tuning.output import write_log
     from .tuning.training import Place, fitting_rows, hushed
 
     started = time.monotonic()
     group, tokenizer, local = open_start(model, load_registry(registry), options)
-    check_unrendered(rows.rows, group.members[0].renderer)
+    for number, row in enumerate(rows.rows, start=1):
+        group.members[0].renderer.check_unrendered(row["prompt"][0]["content"], f"The prompt of row {number}")
     kept, long = fitting_rows(rows.rows, tokenizer, training.max_length, training.drop_long)
     hashes = [prompt_hash(row["prompt"]) for row in kept]
     seen = [row for row, name in zip(kept, hashes, strict=True) if is_training_prompt(name, share)]

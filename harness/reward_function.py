@@ -110,10 +110,7 @@ class DensityRatioReward:
     def _turns(self, prompt: Any) -> tuple[Turn, ...]:
         if not isinstance(prompt, str):
             return tuple(Turn(role=turn["role"], content=turn["content"]) for turn in prompt)
-        if next(iter(self._sides.values()))[0].starts_rendered(prompt):
-            raise UserError(
-                f"The prompt {prompt[:30]!r} is rendered already; give its turns as a list of {{role, content}}."
-            )
+        next(iter(self._sides.values()))[0].check_unrendered(prompt, "A prompt")
         return (Turn(role="user", content=prompt),)
 
 

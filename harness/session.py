@@ -11,7 +11,7 @@ from .question import Question
 from .rendering.groups import Group, open_group
 from .running.parts import PartRenderer
 from .running.planner import Planner
-from .running.runner import Runner
+from .running.runner import CheckpointPlan, Runner
 from .running.scoring_run import checkpoint_plans, routing_plans
 from .running.store import ScoreStore
 from .running.this_process import ThisProcess
@@ -79,15 +79,15 @@ def open_sessions(
     if len(sessions) == 1 or not isinstance(executor, ThisProcess):
         return sessions
     executor.keep = True
-    for plans_of in (routing_plans, checkpoint_plans):
-        plans = [
-            (session, plan)
-            for session in sessions
-            for plan in plans_of(session.groups, session.router, session.planner, session.runner)
-        ]
-        for name in dict.fromkeys(plan.local.name for _, plan in plans):
-            for session, plan in plans:
-                if plan.local.name == name:
-                    session.runner.run([plan])
+    _fill([(s, plan) for s in sessions for plan in routing_plans(s.groups, s.router, s.planner)])
+    _fill([(s, plan) for s in sessions for plan in checkpoint_plans(s.groups, s.router, s.planner, s.runner)])
     executor.release()
     return sessions
+
+
+def _fill(plans: Sequence[tuple[Session, CheckpointPlan]]) -> None:
+    """Score plans into the store, those of one checkpoint after one another."""
+    for name in dict.fromkeys(plan.local.name for _, plan in plans):
+        for session, plan in plans:
+            if plan.local.name == name:
+                session.runner.run([plan])

@@ -79,14 +79,15 @@ def _tune(
 ) -> Tuned:
     from ..model_registry.registry import load_registry
     from .scoring.loading import LoadOptions, fit_threads, load_model
-    from .tuning.opening import check_unrendered, open_start, saved_dtype
+    from .tuning.opening import open_start, saved_dtype
     from .tuning.output import save_model, write_log, write_registry
     from .tuning.training import Place, fitting_rows, hushed, train
 
     started = time.monotonic()
     known = load_registry(registry)
     group, tokenizer, local = open_start(model, known, options)
-    check_unrendered(rows.rows, group.members[0].renderer)
+    for number, row in enumerate(rows.rows, start=1):
+        group.members[0].renderer.check_unrendered(row["prompt"][0]["content"], f"The prompt of row {number}")
     kept, long = fitting_rows(rows.rows, tokenizer, training.max_length, training.drop_long)
     load = LoadOptions("cpu", "float32", options.trust_remote_code, options.allow_pickle)
     network: Any = load_model(local.path, load)

@@ -26,7 +26,6 @@ from ..statistics.arrays import Floats
 from .candidates import Candidates
 
 if TYPE_CHECKING:
-    from ..rendering.chat import ChatRenderer
     from ..rendering.groups import Group
     from ..running.scoring_run import GroupScores
     from ..session import Session
@@ -108,7 +107,9 @@ class PairReward:
         question = self.question(candidates.task)
         session = open_session(question, [self.comparison], self.registry, self.options)
         _check_templates(session.groups[0], self.options)
-        check_unrendered(candidates.items, session.groups[0].members[0].renderer)
+        renderer = session.groups[0].members[0].renderer
+        for item in candidates.items:
+            renderer.check_unrendered(item.prompt[0]["content"], f"The prompt of {item.id!r}")
         scored = score(session.groups, session.router, session.planner, session.runner)
         return _rewarded(question, scored, session)
 
@@ -153,17 +154,6 @@ class AnnotatorReward:
 
 
 Reward = PairReward | ColumnReward | AnnotatorReward
-
-
-def check_unrendered(items: Items, renderer: "ChatRenderer") -> None:
-    """Raise UserError for prompts that a chat template has been applied to already."""
-    for item in items:
-        content = item.prompt[0]["content"]
-        if renderer.starts_rendered(content):
-            raise UserError(
-                f"The prompt of {item.id!r} is rendered already ({content[:30]!r}); give its turns as a list of "
-                "{role, content}."
-            )
 
 
 def text_renderer(session: "Session") -> Callable[[Sequence[Turn], str], tuple[str, str]]:

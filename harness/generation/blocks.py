@@ -89,11 +89,7 @@ def encode(
     encoded: dict[int, TokenPrompt] = {}
     too_long: list[str] = []
     for position, prompt in enumerate(prompts):
-        if renderer.starts_rendered(prompt.turns[-1]["content"]):
-            raise UserError(
-                f"The prompt {prompt.id!r} is rendered already ({prompt.turns[-1]['content'][:30]!r}); "
-                "give its turns as a list of {role, content}."
-            )
+        renderer.check_unrendered(prompt.turns[-1]["content"], f"The prompt {prompt.id!r}")
         ids = renderer.generation_prompt(prompt.turns)
         context = renderer.max_length
         room = max_new_tokens if context is None else min(max_new_tokens, context - len(ids))

@@ -91,7 +91,8 @@ class ChatRenderer:
         self.max_length, self.cut = max_length, cut
         self._tokenizer = hf
         self._bos: int | None = hf.bos_token_id
-        self._markers = [end_of_turn] if end_of_turn else _special_texts(hf)
+        self._special = tuple(_special_texts(hf))
+        self._markers = [end_of_turn] if end_of_turn else list(self._special)
         identity = (hf.backend_tokenizer.to_str(), template, str(hf.special_tokens_map), str(self._markers))
         self.identity = hashlib.sha256("\0".join(identity).encode()).hexdigest()
         """Two renderers of one identity, max_length and cut give the same requests."""
@@ -128,9 +129,12 @@ class ChatRenderer:
         rows = zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
         return [self._fit(self._request(text, ids, offsets), text) for text, ids, offsets in rows]
 
-    def starts_rendered(self, content: str) -> bool:
-        """Whether a turn begins with a special token, as the text of a rendered conversation does."""
-        return content.lstrip().startswith(tuple(_special_texts(self._tokenizer)))
+    def check_unrendered(self, content: str, name: str) -> None:
+        """Refuse a turn that begins with a special token, as a rendered conversation does; raises UserError."""
+        if content.lstrip().startswith(self._special):
+            raise UserError(
+                f"{name} is rendered already ({content[:30]!r}); give its turns as a list of {{role, content}}."
+            )
 
     def generation_prompt(self, turns: Sequence[Turn]) -> tuple[int, ...]:
         """The tokens that a model continues with a response to the turns: their text, the assistant's head, one BOS."""

@@ -78,9 +78,7 @@ def score_shard(
     return [plan.local.name for plan in mine]
 
 
-def routing_plans(
-    groups: Sequence[Group], router: Group | None, planner: Planner, _runner: Runner
-) -> list[CheckpointPlan]:
+def routing_plans(groups: Sequence[Group], router: Group | None, planner: Planner) -> list[CheckpointPlan]:
     """What the routers of all groups are asked, each once in its group."""
     by_group = [{p.local.name: p for p in planner.routing_plans(group, router).values()} for group in groups]
     return [plan for plans in by_group for plan in plans.values()]

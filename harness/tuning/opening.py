@@ -1,6 +1,5 @@
 """Finding the checkpoint that training starts from, with a template that ends its answers."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from ...model_registry.registry import Registry
 from ...tasks.conditioning import Conversation
 from ...tasks.item import Turn
 from ..options import Options
-from ..rendering.chat import ChatRenderer
 from ..rendering.groups import Group, open_group
 from ..scoring.loading import LoadOptions, load_tokenizer
 from .settings import processes
@@ -43,17 +41,6 @@ def open_start(model: str, known: Registry, options: Options) -> tuple[Group, An
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or probe.text[slice(*probe.end_of_turn)]
     return group, tokenizer, member.local
-
-
-def check_unrendered(rows: Sequence[Mapping[str, Any]], renderer: ChatRenderer) -> None:
-    """Raise UserError for prompts that a chat template has been applied to already."""
-    for number, row in enumerate(rows, start=1):
-        content: str = row["prompt"][0]["content"]
-        if renderer.starts_rendered(content):
-            raise UserError(
-                f"The prompt of row {number} is rendered already ({content[:30]!r}); give its turns as a list of "
-                "{role, content}."
-            )
 
 
 def saved_dtype(local: LocalCheckpoint) -> torch.dtype:
