@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..tasks.item import Turn
@@ -18,6 +18,10 @@ from .generation.prompts import SamplingPrompt, prompts_hash, read_prompts
 from .generation.response_files import SUFFIXES, ResponseParts
 from .generation.settings import Sampling
 from .options import Options
+
+if TYPE_CHECKING:
+    from .rendering.groups import Member
+    from .scoring.loading import LoadOptions
 
 MINILAB_PROMPTS = "minilab:train"
 MINILAB_LIMIT = 500
@@ -76,15 +80,7 @@ def sample_responses(
     group = open_group([checkpoint], [], known.common_family([checkpoint]), known, options, load)
     member = group.members[0]
     encoded, too_long = encode(asked, member.renderer, sampling.max_new_tokens)
-    settings = {
-        "prompts": prompts_hash(asked),
-        "model": member.local.weights,
-        "template": hashlib.sha256(member.renderer.template.encode()).hexdigest(),
-        "max_length": member.renderer.max_length,
-        "device": load.device.partition(":")[0],
-        "dtype": load.dtype,
-        **asdict(sampling),
-    }
+    settings = _settings(asked, member, load, sampling)
     record_path = out.with_suffix(".run.json")
     if out.exists():
         return SampleResult(out, _finished_record(out, record_path, settings), complete=True)
@@ -111,6 +107,21 @@ def sample_responses(
     record["finish_reasons"] = dict(_finish_reasons(out))
     record_path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return SampleResult(out, record, complete=True)
+
+
+def _settings(
+    asked: Sequence[SamplingPrompt], member: "Member", load: "LoadOptions", sampling: Sampling
+) -> dict[str, Any]:
+    """All that decides on the texts."""
+    return {
+        "prompts": prompts_hash(asked),
+        "model": member.local.weights,
+        "template": hashlib.sha256(member.renderer.template.encode()).hexdigest(),
+        "max_length": member.renderer.max_length,
+        "device": load.device.partition(":")[0],
+        "dtype": load.dtype,
+        **asdict(sampling),
+    }
 
 
 def _read(prompts: str, limit: int | None) -> tuple[tuple[SamplingPrompt, ...], list[str]]:
