@@ -6,9 +6,6 @@ the same prompts (those with good and bad responses), the same responses and the
 the response of highest reward, the rejected one is drawn from the others.
 """
 
-# pyright: reportUnknownMemberType=false
-# (matplotlib does not type the keyword arguments of its drawing methods)
-
 import os
 import tempfile
 import time
@@ -20,8 +17,9 @@ from typing import Any, Final
 import numpy as np
 from cdr_eval.harness.statistics.arrays import Estimate, Floats
 from cdr_eval.harness.statistics.intervals import percentile_interval
-from cdr_eval.reports.figure_labels import place_labels
-from cdr_eval.reports.figure_style import GREY, in_style, look, new_figure, save_figure
+from cdr_eval.reports.charts.labels import Frame, place_labels
+from cdr_eval.reports.charts.look import alt, data, save
+from cdr_eval.reports.colours import GREY, OKABE_ITO
 from cdr_eval.tasks.item import Item
 from cdr_eval.tasks.items import Items
 from scipy.stats import spearmanr
@@ -134,22 +132,30 @@ def rank_correlation(arms: Mapping[str, Arm], start: Outcome) -> Estimate:
     return Estimate(_spearman(accuracy, gains.mean(axis=1)), float(low), float(high))
 
 
-def draw(arms: Mapping[str, Arm], start: Outcome, folder: Path) -> None:
-    """Gain against label accuracy as label_rewards.svg."""
-    with in_style():
-        figure = new_figure(6.5, 4.0)
-        axes = figure.add_subplot()
-        points = [(100 * arm.accuracy, difference(arm.good, start.good)) for arm in arms.values()]
-        for x, gain in points:
-            axes.plot([x, x], [gain.low, gain.high], color=GREY, linewidth=0.8)
-        axes.plot([x for x, _ in points], [gain.value for _, gain in points], "o", color=look(0).colour)
-        texts = [(x, gain.value, name) for (x, gain), name in zip(points, arms, strict=True)]
-        axes.set_xlabel("right labels (per cent)")
-        axes.set_ylabel("gain in good answers (points)")
-        axes.axhline(0, color=GREY, linewidth=0.6)
-        place_labels(axes, texts, [(x, gain.value) for x, gain in points])
-        save_figure(figure, folder, "label_rewards")
-        (folder / "label_rewards.png").unlink()
+def draw(points: Mapping[str, tuple[float, Estimate]], folder: Path) -> None:
+    """Gain in points against the share of right labels, by arm, as label_rewards.svg."""
+    rows = [{"labels": 100 * x, "gain": y.value, "low": y.low, "high": y.high} for x, y in points.values()]
+    right = [row["labels"] for row in rows]
+    frame = Frame(min(right) - 3, max(right) + 3, min(r["low"] for r in rows) - 1, max(r["high"] for r in rows) + 1)
+    x = alt.X(
+        "labels:Q", title="right labels (per cent)", scale=alt.Scale(domain=[frame.left, frame.right], nice=False)
+    )
+    up = alt.Scale(domain=[frame.low, frame.high], nice=False, zero=False)
+    base = alt.Chart(data(rows)).encode(x=x)
+    chart = alt.layer(
+        alt.Chart(data([{"gain": 0}])).mark_rule(color=GREY).encode(y="gain:Q"),
+        base.mark_rule(color=GREY).encode(y=alt.Y("low:Q", scale=up, title=""), y2="high:Q"),
+        base.mark_point(filled=True, size=55, opacity=1, color=OKABE_ITO[0]).encode(
+            y=alt.Y("gain:Q", scale=up, title="gain in good answers (points)")
+        ),
+        place_labels(
+            [(100 * x, y.value, name) for name, (x, y) in points.items()],
+            [(row["labels"], row["gain"]) for row in rows],
+            frame,
+        ),
+    )
+    save(chart.properties(width=frame.width, height=frame.height), folder, "label_rewards")
+    (folder / "label_rewards.png").unlink()
 
 
 def report(lab: Lab, pairs: int, start: Outcome, arms: Mapping[str, Arm], seconds: float) -> Iterator[str]:
@@ -205,7 +211,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         lab = Lab(Path(folder), PROMPTS)
         pairs, start, arms = experiment(lab)
-    draw(arms, start, RESULTS)
+    draw({name: (arm.accuracy, difference(arm.good, start.good)) for name, arm in arms.items()}, RESULTS)
     for line in report(lab, pairs, start, arms, time.monotonic() - started):
         print(line)
 

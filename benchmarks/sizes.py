@@ -80,8 +80,8 @@ def run(task: Path, store: Path, out: Path, variants: str = "vanilla", *more: st
 def pairs(folder: Path, count: int = 20_000) -> list[Sequence[str]]:
     """A file of preference pairs, and the same again from the store."""
     task = write_pairs(folder / f"pairs-{count}.jsonl", count)
-    first = run(task, folder / f"store-{count}", folder / "run")
-    again = run(task, folder / f"store-{count}", folder / "run")
+    first = run(task, folder / f"store-{count}", folder / f"run-{count}")
+    again = run(task, folder / f"store-{count}", folder / f"run-{count}")
     return [row(f"{count:,} pairs", first, 4 * count), row(f"{count:,} pairs, again from the store", again, 0)]
 
 
@@ -95,7 +95,7 @@ def prompts(folder: Path) -> list[Sequence[str]]:
     rows: list[Sequence[str]] = []
     for count in (2_000, 20_000):
         task = write_prompts(folder / f"prompts-{count}.jsonl", count)
-        found = run(task, folder / f"store-prompts-{count}", folder / "run", "cdr-safety")
+        found = run(task, folder / f"store-prompts-{count}", folder / f"run-prompts-{count}", "cdr-safety")
         rows.append(row(f"{count:,} prompts × {RESPONSES} responses, cdr-safety", found, 2 * count * RESPONSES))
     return rows
 

@@ -6,3 +6,11 @@ class UserError(Exception):
 
     The command line prints the message without a traceback and exits with code 2.
     """
+
+
+class CheckpointError(UserError):
+    """A checkpoint whose files cannot be loaded: a pair ends with it, a grid goes on without."""
+
+    def __init__(self, checkpoint: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.checkpoint = checkpoint

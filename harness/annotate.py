@@ -14,9 +14,10 @@ from ..model_registry.registry import load_registry
 from ..tasks.minilab.judge import TrainingJudge
 from .annotation.candidates import Candidates, read_candidates
 from .annotation.choosing import Pairs, Pool, choose_pairs, most_confident
-from .annotation.rewarding import AnnotatorReward, ColumnReward, PairReward, Reward, Rewarded
+from .annotation.rewarding import AnnotatorReward, ColumnReward, CombinedReward, PairReward, Reward, Rewarded
 from .annotation.settings import Annotating
 from .annotation.temperature import Temperature, auto_temperature, fitted_temperature
+from .fitted_file import read_fitted
 from .options import Options
 from .tuning.overlap import read_record
 
@@ -39,7 +40,9 @@ class Annotation:
     card: str
     """README.md of the data set."""
 
-    def save(self, out: Path, add_reports: Callable[[Path], object] = lambda _: None) -> Path:
+    def save(
+        self, out: Path, add_reports: Callable[[Path], object] = lambda _: None, *, overwrite: bool = False
+    ) -> Path:
         """Write run directory and data set into one folder, whole or not at all. Raises UserError."""
 
         def add(made: Path) -> None:
@@ -47,7 +50,7 @@ class Annotation:
             (made / "README.md").write_text(self.card, encoding="utf-8")
             add_reports(made)
 
-        return self.result.save(out, add)
+        return self.result.save(out, add, overwrite=overwrite)
 
 
 def annotate(
@@ -57,6 +60,7 @@ def annotate(
     weak: str | None = None,
     scores: str | None = None,
     annotator: Path | None = None,
+    fitted: Path | None = None,
     variant: str = ROUTED,
     compare: Sequence[str] = (),
     minilab_judge: bool = False,
@@ -70,7 +74,8 @@ def annotate(
         data: a file, folder or hub dataset of prompts with responses, such as `cdr-eval sample` writes.
         strong, weak: the pair of checkpoints whose reward it is; or
         scores: the column of `data` that holds the rewards; or
-        annotator: the folder of a reward head that `annotator train` wrote.
+        annotator: the folder of a reward head that `annotator train` wrote; or
+        fitted: a fitted.yaml that `cdr-eval fit` wrote.
         variant: the pair's reward; `compare` are variants whose choices are set beside it.
         minilab_judge: take labels from the judge of the minilab's world.
 
@@ -78,7 +83,7 @@ def annotate(
     """
     started = time.monotonic()
     settings, options = settings or Annotating(), options or Options()
-    reward = _reward(strong, weak, scores, annotator, variant, compare, registry, options)
+    reward = _reward(strong, weak, scores, annotator, fitted, variant, compare, registry, options)
     if settings.format == "text" and not isinstance(reward, PairReward):
         raise UserError("--format text is rendered by the template of --strong and --weak: pass them, or another.")
     judge = TrainingJudge() if minilab_judge else None
@@ -86,6 +91,8 @@ def annotate(
     candidates = read_candidates(data, options, scores=scores, judge=judge, seen=seen)
     _check_cut(candidates, keep=settings.choice.keep_truncated)
     labelled = _read_labelled(settings.temperature, scores, judge, options)
+    if isinstance(reward, CombinedReward):
+        reward.opened(candidates)
     # All that a user can mend in the data is said before torch is imported.
     from .annotation.result import Made
 
@@ -119,18 +126,25 @@ def _reward(
     weak: str | None,
     scores: str | None,
     annotator: Path | None,
+    fitted: Path | None,
     variant: str,
     compare: Sequence[str],
     registry: Sequence[Path],
     options: Options,
 ) -> Reward:
-    given = [strong is not None or weak is not None, scores is not None, annotator is not None]
+    given = [strong is not None or weak is not None, scores is not None, annotator is not None, fitted is not None]
+    if options.executor is not None and not (given[0] or given[3]):
+        raise UserError("--executor scores checkpoints: pass --strong and --weak or --reward, or leave it out.")
     if sum(given) == 1 and not given[0]:
         if compare:
             raise UserError("--compare sets variants of a pair side by side: pass --strong and --weak instead.")
+        if fitted is not None:
+            return CombinedReward(fitted, read_fitted(fitted), load_registry(registry), options)
         return ColumnReward(scores) if scores is not None else AnnotatorReward(annotator or Path(), options)
     if sum(given) != 1 or strong is None or weak is None:
-        raise UserError("Pass --strong and --weak for the reward of a pair, or --scores COLUMN, or --annotator DIR.")
+        raise UserError(
+            "Pass --strong and --weak for the reward of a pair, or --scores COLUMN, --annotator DIR or --reward FILE."
+        )
     return PairReward.of(strong, weak, variant, compare, load_registry(registry), options)
 
 
@@ -177,6 +191,8 @@ def _temperature(
         fitted = _fitted(settings, reward, labelled)
         told = f"{fitted.source}, {shared:,} of whose prompts are annotated here" if shared else fitted.source
         return replace(fitted, source=told)
+    if settings.temperature == "auto" and isinstance(reward, CombinedReward):
+        return Temperature(1.0, f"of the fit on {reward.file.labels:,} labels", calibrated=True)
     if settings.temperature == "auto":
         return auto_temperature(pairs.margin)
     return Temperature(float(settings.temperature), "given", calibrated=False)

@@ -12,6 +12,8 @@ import pandas as pd
 from rich.progress import Progress
 
 from ..errors import UserError
+from ..model_registry.checkpoint_files import find_checkpoint
+from ..model_registry.registry import Registry, load_registry
 from ..tasks.catalog import load_task
 from ..tasks.item import content_hash, prompt_hash
 from ..tasks.task import limited
@@ -22,6 +24,7 @@ from .statistics.credits import credit
 from .tables.rules import check_rules
 from .tune import LOG, Tuned
 from .tuning.losses import require_training
+from .tuning.opening import open_start
 from .tuning.overlap import RECORD, is_training_prompt
 from .tuning.pairs import PreferenceRows, read_preferences
 from .tuning.run_folder import begin, check_empty, finished, versions, write_json
@@ -57,6 +60,8 @@ def train_annotator(
     if processes() > 1:
         raise UserError("A reward head is trained by one process: run the command without a launcher.")
     training.batches(1)
+    known = load_registry(registry)
+    find_checkpoint(model, known)
     rows = read_preferences(labelled)
     if not rows.paired:
         raise UserError(f"{labelled} holds single answers; a reward head is trained on pairs of chosen and rejected.")
@@ -64,7 +69,7 @@ def train_annotator(
     done = finished(out, RECORD, settings)
     if done is not None:
         return Tuned(out, done)
-    return _train_annotator(labelled, rows, model, out, share, training, settings, registry, options)
+    return _train_annotator(labelled, rows, model, out, share, training, settings, known, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,10 +98,10 @@ def check_annotator(folder: Path, data: str, *, allow_overlap: bool = False, opt
     Raises UserError for everything that the caller can mend, prompts that the annotator was trained on among it.
     """
     options = options or Options()
-    task = limited(load_task(data), options.limit)
+    task = limited(load_task(data), options.limit, options.seed)
     check_rules(task)
     rows = open_annotators([folder], task.items, allow_overlap=allow_overlap)
-    from .scoring.loading import load_options
+    from .scoring.load_options import load_options
     from .tables.accuracy import accuracy_table
     from .tables.analysis import pair_analyses
     from .tables.sample import Sample
@@ -129,17 +134,16 @@ def _train_annotator(
     share: float,
     training: Training,
     settings: Mapping[str, Any],
-    registry: Sequence[Path],
+    known: Registry,
     options: Options,
 ) -> Tuned:
-    from ..model_registry.registry import load_registry
+    started = time.monotonic()
+    group, tokenizer, local = open_start(model, known, options)
+    # All that a user can mend in names and files is said before torch is imported.
     from .tuning.annotator import Annotator, save_annotator, train_head
-    from .tuning.opening import open_start
     from .tuning.output import write_log
     from .tuning.training import Place, fitting_rows, hushed
 
-    started = time.monotonic()
-    group, tokenizer, local = open_start(model, load_registry(registry), options)
     for number, row in enumerate(rows.rows, start=1):
         group.members[0].renderer.check_unrendered(row["prompt"][0]["content"], f"The prompt of row {number}")
     kept, long = fitting_rows(rows.rows, tokenizer, training.max_length, training.drop_long)

@@ -5,21 +5,23 @@ What can be checked without torch is checked before it is imported.
 
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import UserError
+from ..errors import CheckpointError, UserError
 from ..model_registry.registry import Registry, load_registry
 from ..tasks.conditioning import Conditioning
-from ..tasks.task import Task
 from ..tasks.variants import Role
 from .annotators import AnnotatorRow, annotator_rewards, open_annotators
-from .comparisons import Comparison, grid_of, pair_of
+from .check_quantised import FullWeights, full_weights, rounding_table
+from .comparisons import Comparison, grid_of, pair_of, without
+from .fitted import FittedRow, fitted_rewards, open_fitted
 from .options import Options
-from .question import Question, ask
+from .question import Question, TaskLike, ask
 from .rewards import Scores, rewards
 
 if TYPE_CHECKING:
@@ -31,36 +33,37 @@ if TYPE_CHECKING:
 
 def evaluate_pair(
     strong: str,
-    weak: str,
+    weak: str | None = None,
     *,
-    task: str | Task | None = None,
-    variants: Sequence[str] = ("all",),
-    registry: Sequence[Path] = (),
+    task: TaskLike = None,
+    variants: str | Sequence[str] = "all",
+    registry: str | Path | Sequence[str | Path] = (),
     options: Options | None = None,
 ) -> "RunResult":
     """Score one pair of checkpoints and measure every reward variant asked for.
 
     Args:
-        strong, weak: registry names, hub ids or local folders.
-        task: a benchmark's name, a file, a hub dataset, or a task; None takes the family's default.
-        variants: names of reward variants, or "all".
-        registry: registry files merged over the built-in one.
+        strong, weak: registry names, hub ids or local folders; without `weak`, the base of the adapter `strong`.
+        task: a benchmark's name, a file, a hub dataset, a task, or rows: dictionaries, a DataFrame or a
+            datasets.Dataset; None takes the family's default.
+        variants: the name of a reward variant or several, or "all".
+        registry: a registry file, or several, merged over the built-in one.
         options: how to run.
 
     Raises UserError for everything that the caller can mend.
     """
-    known = load_registry(registry)
-    return evaluate("pair", pair_of(strong, weak, known), task, variants, known, options or Options())
+    known = load_registry(_paths(registry))
+    return evaluate("pair", pair_of(strong, weak, known), task, _names(variants), known, options or Options())
 
 
 def evaluate_grid(
     *,
     family: str | None = None,
-    models: Sequence[str] = (),
+    models: str | Sequence[str] = (),
     include_self: bool = True,
-    task: str | Task | None = None,
-    variants: Sequence[str] = ("vanilla",),
-    registry: Sequence[Path] = (),
+    task: TaskLike = None,
+    variants: str | Sequence[str] = "vanilla",
+    registry: str | Path | Sequence[str | Path] = (),
     options: Options | None = None,
 ) -> "RunResult":
     """Score every checkpoint of a family (or of the models named) once, and measure all of its ordered pairs.
@@ -68,15 +71,24 @@ def evaluate_grid(
     Without a family or models: the families of the registry files, or the minilab's where there are none.
     The other arguments and the errors are those of `evaluate_pair`.
     """
-    known = load_registry(registry)
-    comparisons = grid_of(family, models, include_self, known, registry)
-    return evaluate("grid", comparisons, task, variants, known, options or Options())
+    files = _paths(registry)
+    known = load_registry(files)
+    comparisons = grid_of(family, _names(models), include_self, known, files)
+    return evaluate("grid", comparisons, task, _names(variants), known, options or Options())
+
+
+def _names(names: str | Sequence[str]) -> Sequence[str]:
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
+
+
+def _paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    return [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
 
 
 def evaluate(
     kind: Literal["pair", "grid"],
     comparisons: Sequence[Comparison],
-    task: str | Task | None,
+    task: TaskLike,
     variants: Sequence[str],
     registry: Registry,
     options: Options,
@@ -89,28 +101,84 @@ def evaluate(
 def evaluate_tasks(
     kind: Literal["pair", "grid"],
     comparisons: Sequence[Comparison],
-    tasks: Sequence[str | Task | None],
+    tasks: Sequence[TaskLike],
     variants: Sequence[str],
     registry: Registry,
     options: Options,
 ) -> "list[RunResult]":
     """One run for each task, all in one pass over each checkpoint; see `evaluate_pair`."""
-    questions = [ask(task, variants, comparisons, registry, options) for task in tasks]
+    questions = ask_tasks(tasks, variants, comparisons, registry, options, labelled=kind == "pair")
+    return evaluate_questions(kind, comparisons, questions, registry, options)
+
+
+def ask_tasks(
+    tasks: Sequence[TaskLike],
+    variants: Sequence[str],
+    comparisons: Sequence[Comparison],
+    registry: Registry,
+    options: Options,
+    *,
+    labelled: bool,
+) -> list[Question]:
+    """A question for each task; `labelled`: one without any label will not do. Raises UserError."""
+    if options.tokens and options.scorer.startswith("lm-eval"):
+        raise UserError("--tokens asks the checkpoints themselves; leave --scorer lm-eval or --tokens out.")
+    questions = [ask(task, variants, comparisons, registry, options, labelled=labelled) for task in tasks]
     _check_names([question.task.name for question in questions])
+    return questions
+
+
+def evaluate_questions(
+    kind: Literal["pair", "grid"],
+    comparisons: Sequence[Comparison],
+    questions: Sequence[Question],
+    registry: Registry,
+    options: Options,
+) -> "list[RunResult]":
+    """One run for each question, all in one pass over each checkpoint; see `evaluate_pair`."""
     names = [checkpoint.name for comparison in comparisons for checkpoint in comparison.checkpoints]
     annotators = [
         open_annotators(options.annotators, question.task.items, names=names, allow_overlap=options.allow_overlap)
         for question in questions
     ]
+    others = [*names, *(row.info["name"] for rows in annotators for row in rows)]
+    fitted = [open_fitted(options.fitted, question, registry, options, others) for question in questions]
+    left_out: dict[str, str] = {}
+    while True:
+        try:
+            return _run(kind, comparisons, questions, annotators, fitted, registry, options, left_out)
+        except CheckpointError as error:
+            kept = without(comparisons, error.checkpoint)
+            if kind == "pair" or kept is None:
+                raise
+            comparisons = kept
+            left_out[error.checkpoint] = str(error)
+
+
+def _run(
+    kind: Literal["pair", "grid"],
+    comparisons: Sequence[Comparison],
+    questions: Sequence[Question],
+    annotators: Sequence[Sequence[AnnotatorRow]],
+    fitted: Sequence[Sequence[FittedRow]],
+    registry: Registry,
+    options: Options,
+    left_out: Mapping[str, str],
+) -> "list[RunResult]":
+    """`left_out` are checkpoints that could not be loaded, each with why. Raises CheckpointError for another."""
+    from .executors import open_executor
     from .session import open_sessions
 
+    full = full_weights(comparisons, registry, options) if options.check_quantised else None
     started = time.monotonic()
-    sessions = open_sessions(questions, comparisons, registry, options)
-    results: list[RunResult] = []
-    for session, of_task in zip(sessions, annotators, strict=True):
-        results.append(_measured(kind, session, of_task, options, started))
-        started = time.monotonic()
-    return results
+    with open_executor(options) as executor:
+        sessions = open_sessions(questions, comparisons, registry, options, executor)
+        results: list[RunResult] = []
+        for session, heads, combined in zip(sessions, annotators, fitted, strict=True):
+            result = _measured(kind, session, heads, combined, options, started, full, left_out)
+            results.append(result)
+            started = time.monotonic()
+        return results
 
 
 def _check_names(names: Sequence[str]) -> None:
@@ -123,8 +191,11 @@ def _measured(
     kind: Literal["pair", "grid"],
     session: "Session",
     annotators: Sequence[AnnotatorRow],
+    fitted: Sequence[FittedRow],
     options: Options,
     started: float,
+    full: FullWeights | None,
+    left_out: Mapping[str, str],
 ) -> "RunResult":
     """The answers to one session's question, and all that is measured on them."""
     from .running.scoring_run import score
@@ -135,6 +206,8 @@ def _measured(
     scored = score(session.groups, session.router, session.planner, session.runner)
     labels, rows = reward_rows(scored, question)
     judged, notes = annotator_rewards(annotators, question.task.items, session.load.device)
+    combined, more = fitted_rewards(fitted, registry, options, lambda: session.runner.executor)
+    session.runner.executor.release()
     facts = RunFacts(
         kind=kind,
         question=question,
@@ -143,33 +216,65 @@ def _measured(
         options=options,
         load=session.load,
         scorer=session.runner.settings.kind,
+        executor=session.runner.executor.place,
         responses_scored=session.runner.scored,
         trials={name: report.trial for name, report in session.runner.reports.items() if report.trial},
-        notes=[*session.notes(), *notes],
+        notes=[*session.notes(), *notes, *more],
+        left_out=left_out,
         seconds=time.monotonic() - started,
         annotators=[annotator.info for annotator in annotators],
+        fitted=[row.info for row in fitted],
     )
-    return run_result(facts, [*labels, *(annotator.label for annotator in annotators)], np.vstack([rows, judged]))
+    beside = [row.label for row in (*annotators, *fitted)]
+    result = run_result(facts, [*labels, *beside], np.vstack([rows, judged, *combined]))
+    if full is not None:
+        rounding = rounding_table(labels, rows, question, full, registry, options)
+        result = replace(result, tables={**result.tables, "rounding": rounding})
+    if options.tokens and kind == "pair":
+        return _with_tokens(result, session, scored[0], dict(zip(labels, rows, strict=True)), options)
+    return result
+
+
+def _with_tokens(
+    result: "RunResult",
+    session: "Session",
+    scored: "GroupScores",
+    rewards: "Mapping[Label, NDArray[np.float64]]",
+    options: Options,
+) -> "RunResult":
+    """The result with what each token earned of the items with the lowest margin under the first reward."""
+    from .running.token_rewards import token_rewards
+
+    margins = result.margins["margin"].to_numpy()[: len(session.question.task.items)]
+    lowest = np.argsort(margins, kind="stable")[: min(options.tokens, int(np.isfinite(margins).sum()))]
+    table, note = token_rewards(
+        scored, session.question, session.planner, session.load, rewards, lowest.tolist(), mean=options.mean
+    )
+    return replace(
+        result, run={**result.run, "notes": [*result.run["notes"], note]}, tables={**result.tables, "tokens": table}
+    )
 
 
 def score_shard(
     comparisons: Sequence[Comparison],
-    tasks: Sequence[str | Task | None],
+    tasks: Sequence[TaskLike],
     variants: Sequence[str],
     registry: Registry,
     options: Options,
     shard: tuple[int, int],
 ) -> list[str]:
     """Score shard (i, n) of each task into the store and stop there; returns its checkpoints. Raises UserError."""
-    questions = [ask(task, variants, comparisons, registry, options) for task in tasks]
+    questions = [ask(task, variants, comparisons, registry, options, labelled=False) for task in tasks]
+    from .executors import open_executor
     from .running import scoring_run
     from .session import open_session
 
     scored: dict[str, None] = {}
-    for question in questions:
-        session = open_session(question, comparisons, registry, options)
-        names = scoring_run.score_shard(session.groups, session.router, session.planner, session.runner, *shard)
-        scored |= dict.fromkeys(names)
+    with open_executor(options) as executor:
+        for question in questions:
+            session = open_session(question, comparisons, registry, options, executor)
+            names = scoring_run.score_shard(session.groups, session.router, session.planner, session.runner, *shard)
+            scored |= dict.fromkeys(names)
     return list(scored)
 
 

@@ -4,6 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ..errors import UserError
+
+DTYPES = ("auto", "float32", "float16", "bfloat16")
+_LEAST = {"limit": 1, "seed": 0, "resamples": 1, "max_length": 1, "batch_tokens": 1}
+
 
 def default_store() -> Path:
     """The score store that runs share unless told otherwise."""
@@ -20,8 +25,12 @@ class Loading:
     """A torch device, or "auto" for the best there is."""
     dtype: str = "auto"
     """"float32", "float16" or "bfloat16"; "auto" is float32 on a CPU and half precision on an accelerator."""
+    quantise: Literal["int8"] | None = None
+    """"int8" rounds the weights of linear layers to 8 bits while loading (torchao); None leaves them as they are."""
     scorer: str = "shared-prefix"
     """"shared-prefix", "reference", or "lm-eval:<model>,<args>"."""
+    urls: tuple[str, ...] = ()
+    """The server of each checkpoint, as "name=http://host:port", for the scorer "lm-eval:local-completions"."""
     batch_tokens: int | None = None
     """Tokens of one forward pass; None fits them to the free memory."""
     max_length: int | None = None
@@ -36,6 +45,12 @@ class Loading:
     """Run model code that a checkpoint ships."""
     store: Path | None = None
     """Folder of the score store; None is the one in the user's cache."""
+    executor: str | None = None
+    """"ray" or "ray:HOST:PORT" for workers on a cluster; None is this process."""
+    tensor_parallel: int = 1
+    """Processes, of a GPU each or all on the CPU, that a model's weights are spread over."""
+    offload: bool = False
+    """Let layers that do not fit on the GPUs lie in memory or on the disk."""
     quiet: bool = True
     """No progress bars."""
 
@@ -53,23 +68,31 @@ class Asking:
     mean: bool = False
     """Take log-probabilities as the mean per token instead of the sum."""
     limit: int | None = None
-    """Score only this many items, spread evenly over the task."""
+    """Score only this many items, drawn by the seed: of every subset its share."""
     criteria: Path | None = None
     """A criteria file instead of the task's own."""
     router: str | None = None
     """The checkpoint that routes items for cdr-adaptive-router; None lets the strong one of each pair."""
     seed: int = 0
     """Seeds the demonstrations drawn, the bootstrap and the permutations."""
+    tokens: int = 0
+    """Keep what each token earned for so many items of a pair, those of the lowest margin."""
     annotators: tuple[Path, ...] = ()
     """Folders of reward heads whose accuracy stands beside that of the pairs."""
+    fitted: tuple[Path, ...] = ()
+    """Files of fitted rewards whose accuracy stands beside that of the pairs."""
     allow_overlap: bool = False
-    """Let an annotator judge prompts that it was trained on."""
+    """Let an annotator or a fitted reward judge prompts that it was made from."""
+    ignore_labels: bool = False
+    """Of a grid: estimate every pair's accuracy as if there were no labels."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measuring:
     """What is made of the answers."""
 
+    check_quantised: int | None = None
+    """Score this many items with the full weights too, and count the margins that change sign."""
     resamples: int = 10_000
     """Bootstrap resamples and permutations."""
     benchmark: str | None = None
@@ -80,4 +103,19 @@ class Measuring:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Loading, Asking, Measuring):
-    """Settings of a run; the defaults are those of the command line."""
+    """Settings of a run; the defaults are those of the command line. Paths may be given as strings.
+
+    Raises UserError for numbers that cannot be.
+    """
+
+    def __post_init__(self) -> None:
+        for name in ("chat_template", "store", "criteria"):
+            path: Path | str | None = getattr(self, name)
+            object.__setattr__(self, name, None if path is None else Path(path))
+        object.__setattr__(self, "annotators", tuple(Path(folder) for folder in self.annotators))
+        for name, least in _LEAST.items():
+            value: object = getattr(self, name)
+            if value is not None and (type(value) is not int or value < least):
+                raise UserError(f"{name} must be a whole number from {least}, not {value!r}.")
+        if self.dtype not in DTYPES:
+            raise UserError(f"There is no dtype {self.dtype!r}; use one of {', '.join(DTYPES)}.")

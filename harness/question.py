@@ -1,17 +1,29 @@
 """What a run asks, checked before anything heavy is imported."""
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+import numpy as np
 
 from ..errors import UserError
 from ..model_registry.registry import Registry
-from ..tasks.catalog import load_task
+from ..reports.run_format.run_info import ANNOTATOR, FITTED
+from ..tasks.catalog import load_task, task_of_rows
 from ..tasks.criteria import Criteria, load_criteria
+from ..tasks.item import content_hash
 from ..tasks.task import Official, Task, by_official_rules, limited
 from ..tasks.variants import Variant, declare_variants, select_variants
 from .comparisons import Comparison
 from .options import Options
 from .tables.rules import check_rules
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TaskLike: TypeAlias = "str | os.PathLike[str] | Task | Iterable[Mapping[str, Any]] | pd.DataFrame | None"
+"""A benchmark's name, a file, a hub dataset; a task; rows as dictionaries, a DataFrame or a datasets.Dataset."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,23 +38,66 @@ class Question:
 
 
 def ask(
-    task: str | Task | None,
+    task: TaskLike,
     variants: Sequence[str],
     comparisons: Sequence[Comparison],
     registry: Registry,
     options: Options,
+    *,
+    labelled: bool = True,
 ) -> Question:
-    """The question of a run; no task: that of the first family. Raises UserError."""
+    """The question of a run; no task: that of the first family. `labelled`: one without any label will not do.
+
+    Raises UserError.
+    """
     _check_benchmark(options, registry)
     if task is None:
         family = comparisons[0].family
         task = family.default_task if family else "rewardbench"
-    whole = load_task(task, columns=options.columns, strict=options.strict) if isinstance(task, str) else task
-    asked = limited(by_official_rules(whole) if options.protocol == "official" else whole, options.limit)
-    check_rules(asked)
+    whole = _opened(task, options)
+    asked = limited(by_official_rules(whole) if options.protocol == "official" else whole, options.limit, options.seed)
+    if has_labels(asked):
+        check_rules(asked)
+    elif labelled:
+        raise UserError(
+            f"{asked.name} has no labels, which this needs: `cdr-eval grid` estimates accuracies without any, and "
+            "`cdr-eval annotate` makes labels."
+        )
     criteria = load_criteria(options.criteria or asked.criteria)
     cut = asked.official if options.protocol == "official" else Official()
     return Question(asked, criteria, select_variants(variants, declare_variants(criteria)), cut)
+
+
+def has_labels(task: Task) -> bool:
+    """Whether any response has a grade."""
+    return not np.isnan(task.items.grades).all()
+
+
+def _opened(task: "TaskLike", options: Options) -> Task:
+    if isinstance(task, Task):
+        return task
+    if isinstance(task, str | os.PathLike):
+        return load_task(os.fspath(task), columns=options.columns, strict=options.strict)
+    return task_of_rows(cast(Any, task), columns=options.columns, strict=options.strict)
+
+
+def asked_of(kind: str, question: Question, comparisons: Sequence[Comparison], options: Options) -> dict[str, Any]:
+    """What run.json will say of the question, by which an earlier run of it is known (`run_format.results.same`)."""
+    task = question.task
+    return {
+        "kind": kind,
+        "task": {"name": task.name, "content_hash": content_hash(task.items)},
+        "pairs": [{"strong": strong, "weak": weak} for c in comparisons for strong, weak in c.pairs],
+        "variants": [
+            *(v.name for v in question.variants),
+            *([ANNOTATOR] if options.annotators else []),
+            *([FITTED] if options.fitted else []),
+        ],
+        "seed": options.seed,
+        "resamples": options.resamples,
+        "mean_per_token": options.mean,
+        "criteria": str(options.criteria or task.criteria),
+    }
 
 
 def _check_benchmark(options: Options, registry: Registry) -> None:

@@ -18,7 +18,8 @@ from .options import Options
 from .rendering.chat import ChatRenderer
 from .rendering.groups import Member, open_group
 from .rewards import Scores, rewards
-from .scoring.loading import load_options
+from .scoring.completions_server import read_urls
+from .scoring.load_options import load_options
 from .scoring.opening import scorer_opener
 from .scoring.protocol import Scorer
 
@@ -51,10 +52,13 @@ class DensityRatioReward:
                 "use vanilla, likelihood, or a cdr-, prompt-delta- or pmi- variant of one domain."
             )
         (comparison,) = pair_of(strong, weak, known)
-        load = load_options(options.device, options.dtype, options.trust_remote_code, options.allow_pickle)
-        group = open_group(comparison.checkpoints, comparison.pairs, comparison.family, known, options, load)
+        group = open_group(comparison.checkpoints, comparison.pairs, comparison.family, known, options)
+        load = load_options(
+            options.device, options.dtype, options.trust_remote_code, options.allow_pickle, options.quantise
+        )
         members = {member.local.name: member for member in group.members}
-        opened = scorer_opener(options.scorer, load, options.batch_tokens, options.max_length)[1]
+        urls = read_urls(options.urls, list(members))
+        opened = scorer_opener(options.scorer, load, options.batch_tokens, options.max_length, urls=urls)[1]
         roles: dict[Role, str] = {"strong": comparison.pairs[0][0], "weak": comparison.pairs[0][1]}
         wanted: list[Role] = [term.role for term in self._variant.terms]
         used: dict[Role, Member] = {role: members[roles[role]] for role in wanted}

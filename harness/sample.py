@@ -11,17 +11,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
+from ..model_registry.checkpoint_files import find_checkpoint
+from ..model_registry.registry import load_registry
 from ..tasks.item import Turn
 from ..tasks.minilab.world import training_prompts
 from ..tasks.reading.rows import open_rows
+from .executors import check_executor
 from .generation.prompts import SamplingPrompt, prompts_hash, read_prompts
 from .generation.response_files import SUFFIXES, ResponseParts
 from .generation.settings import Sampling
 from .options import Options
+from .rendering.groups import open_group
+from .scoring.load_options import check_device
 
 if TYPE_CHECKING:
     from .rendering.groups import Member
-    from .scoring.loading import LoadOptions
+    from .scoring.load_options import LoadOptions
 
 MINILAB_PROMPTS = "minilab:train"
 MINILAB_LIMIT = 500
@@ -66,29 +71,29 @@ def sample_responses(
     sampling, options = sampling or Sampling(), options or Options()
     if out.suffix not in SUFFIXES:
         raise UserError(f"{out} must end in {' or '.join(SUFFIXES)}: pass another --out.")
-    asked, notes = _read(prompts, limit)
-    # All that a user can mend in the prompts is said before torch is imported.
-    from ..model_registry.checkpoint_files import find_checkpoint
-    from ..model_registry.registry import load_registry
-    from .generation.blocks import BlockSampling, blocks_of, encode
-    from .rendering.groups import open_group
-    from .scoring.loading import load_options
-
-    load = load_options(options.device, options.dtype, options.trust_remote_code, options.allow_pickle)
+    check_device(options.device)
+    check_executor(options)
     known = load_registry(registry)
     checkpoint = find_checkpoint(model, known)
-    group = open_group([checkpoint], [], known.common_family([checkpoint]), known, options, load)
+    asked, notes = _read(prompts, limit)
+    group = open_group([checkpoint], [], known.common_family([checkpoint]), known, options)
+    # All that a user can mend in names and files is said before torch is imported.
+    from .executors import sampling_executor
+    from .generation.blocks import SamplingJob, blocks_of, encode, end_of_turn, sample_blocks
+
     member = group.members[0]
-    encoded, too_long = encode(asked, member.renderer, sampling.max_new_tokens)
-    settings = _settings(asked, member, load, sampling)
     record_path = out.with_suffix(".run.json")
-    if out.exists():
-        return SampleResult(out, _finished_record(out, record_path, settings), complete=True)
-    started = time.monotonic()
-    parts = ResponseParts(out, settings)
-    blocks = blocks_of(encoded, max(1, sampling.batch // sampling.n))
-    work = BlockSampling(asked, encoded, member.local, member.renderer, load, sampling)
-    sampled = work.run(parts, blocks, shard, options.quiet)
+    with sampling_executor(options) as executor:
+        load = executor.load
+        encoded, too_long = encode(asked, member.renderer, sampling.max_new_tokens)
+        settings = _settings(asked, member, load, sampling)
+        if out.exists():
+            return SampleResult(out, _finished_record(out, record_path, settings), complete=True)
+        started = time.monotonic()
+        parts = ResponseParts(out, settings)
+        blocks = blocks_of(asked, encoded, max(1, sampling.batch // sampling.n))
+        job = SamplingJob(member.local, load, sampling, end_of_turn(member.renderer))
+        sampled = sample_blocks(job, blocks, parts, shard, options.quiet, executor.sampled)
     missing = set(encoded) - set(parts.places())
     record: dict[str, Any] = {
         "kind": "sample",
@@ -99,6 +104,7 @@ def sample_responses(
         "notes": [*notes, *group.notes],
         "versions": {name: version(name) for name in ("torch", "transformers")},
         "sampled_now": sampled,
+        "executor": executor.place(),
         "seconds": round(time.monotonic() - started, 1),
     }
     if missing:

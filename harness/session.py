@@ -1,11 +1,12 @@
 """Everything that a run needs, opened and checked before the first forward pass."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..model_registry.checkpoint_files import find_checkpoint
 from ..model_registry.registry import Registry
 from .comparisons import Comparison
+from .executors import check_executor, this_process
 from .options import Options, default_store
 from .question import Question
 from .rendering.groups import Group, open_group
@@ -15,9 +16,10 @@ from .running.runner import CheckpointPlan, Runner
 from .running.scoring_run import checkpoint_plans, routing_plans
 from .running.store import ScoreStore
 from .running.this_process import ThisProcess
-from .running.work_units import Executor, ScorerSettings
-from .scoring.loading import LoadOptions, load_options
-from .scoring.opening import scorer_opener
+from .running.work_units import Executor
+from .scoring.completions_server import read_urls
+from .scoring.load_options import LoadOptions, check_device
+from .scoring.opening import scorer_kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,46 +50,57 @@ def open_session(
     comparisons: Sequence[Comparison],
     registry: Registry,
     options: Options,
-    executor: Executor | None = None,
+    executor: Callable[[], Executor] | None = None,
 ) -> Session:
-    """Check and open all that a run needs; no model is loaded yet. Sessions may share an executor. Raises UserError."""
-    load = load_options(options.device, options.dtype, options.trust_remote_code, options.allow_pickle)
+    """Check and open all that a run needs; no model is loaded yet. Sessions may share an executor. Raises UserError.
+
+    `executor` gives it when all else is checked; without one it is this process, whatever the options say.
+    """
+    check_device(options.device)
+    check_executor(options)
+    scorer_kind(options.scorer, served=bool(options.urls), quantise=options.quantise)
     cut = question.cut
-    groups = tuple(open_group(c.checkpoints, c.pairs, c.family, registry, options, load, cut) for c in comparisons)
+    checkpoint = find_checkpoint(options.router, registry) if options.router is not None else None
+    groups = tuple(open_group(c.checkpoints, c.pairs, c.family, registry, options, cut) for c in comparisons)
     router: Group | None = None
-    if options.router is not None and any(variant.uses_router for variant in question.variants):
-        checkpoint = find_checkpoint(options.router, registry)
-        router = open_group([checkpoint], [], registry.common_family([checkpoint]), registry, options, load, cut)
-    kind, _ = scorer_opener(options.scorer, load, options.batch_tokens, options.max_length)
-    settings = ScorerSettings(options.scorer, kind, load, options.batch_tokens, options.max_length)
+    if checkpoint is not None and any(variant.uses_router for variant in question.variants):
+        router = open_group([checkpoint], [], registry.common_family([checkpoint]), registry, options, cut)
+    asked = [group for group in (*groups, router) if group is not None]
+    read_urls(options.urls, [member.local.name for group in asked for member in group.members])
+    opened = executor() if executor is not None else this_process(options)
     renderer = PartRenderer(question.task.items, question.criteria, options.seed, options.quiet)
     store = ScoreStore(options.store or default_store())
-    runner = Runner(store, renderer, settings, executor or ThisProcess(settings), options.mean, options.quiet)
-    return Session(registry, question, groups, router, Planner(question, renderer), runner, load)
+    runner = Runner(store, renderer, opened.settings, opened, options.mean, options.quiet)
+    return Session(registry, question, groups, router, Planner(question, renderer), runner, opened.settings.load)
 
 
 def open_sessions(
-    questions: Sequence[Question], comparisons: Sequence[Comparison], registry: Registry, options: Options
+    questions: Sequence[Question],
+    comparisons: Sequence[Comparison],
+    registry: Registry,
+    options: Options,
+    executor: Callable[[], Executor],
 ) -> list[Session]:
     """A session for each question. Those of several fill the store first, each checkpoint opened once for all.
 
     Where a router is asked, what it answers decides on the questions, so that a checkpoint is opened once for each.
     """
-    first = open_session(questions[0], comparisons, registry, options)
-    executor = first.runner.executor
-    sessions = [first, *(open_session(q, comparisons, registry, options, executor) for q in questions[1:])]
-    if len(sessions) == 1 or not isinstance(executor, ThisProcess):
+    sessions = [open_session(question, comparisons, registry, options, executor) for question in questions]
+    opened = sessions[0].runner.executor
+    if len(sessions) == 1 or not isinstance(opened, ThisProcess):
         return sessions
-    executor.keep = True
+    opened.keep = True
     _fill([(s, plan) for s in sessions for plan in routing_plans(s.groups, s.router, s.planner)])
     _fill([(s, plan) for s in sessions for plan in checkpoint_plans(s.groups, s.router, s.planner, s.runner)])
-    executor.release()
+    opened.release()
     return sessions
 
 
 def _fill(plans: Sequence[tuple[Session, CheckpointPlan]]) -> None:
-    """Score plans into the store, those of one checkpoint after one another."""
-    for name in dict.fromkeys(plan.local.name for _, plan in plans):
-        for session, plan in plans:
-            if plan.local.name == name:
-                session.runner.run([plan])
+    """Score plans into the store, those of one checkpoint after one another, and its adapters' after a base's."""
+    models = [*dict.fromkeys(plan.local.whole.weights for _, plan in plans)]
+    names = [*dict.fromkeys(plan.local.name for _, plan in plans)]
+    for session, plan in sorted(
+        plans, key=lambda asked: (models.index(asked[1].local.whole.weights), names.index(asked[1].local.name))
+    ):
+        session.runner.run([plan])

@@ -10,8 +10,12 @@ from typing import Any
 from rich.progress import Progress
 
 from ..errors import UserError
+from ..model_registry.checkpoint_files import find_checkpoint
+from ..model_registry.registry import Registry, load_registry
 from .options import Options
+from .scoring.load_options import LoadOptions
 from .tuning.losses import LOSSES, require_training
+from .tuning.opening import open_start, saved_dtype
 from .tuning.pairs import PreferenceRows, read_preferences
 from .tuning.run_folder import begin, finished, versions, write_json
 from .tuning.settings import Training, processes
@@ -57,6 +61,8 @@ def tune(
         raise UserError(f"The loss {training.loss} takes no weights: leave --weights out, or use one of {able}.")
     require_training(lora=training.lora is not None)
     training.batches(processes())
+    known = load_registry(registry)
+    find_checkpoint(model, known)
     rows = read_preferences(data, weights, normalise=training.normalise_weights)
     if not rows.paired and training.loss != "kto":
         raise UserError(f"{data} holds single answers with labels, which --loss kto alone can use; pass it or pairs.")
@@ -64,7 +70,7 @@ def tune(
     done = finished(out, RUN, known_settings)
     if done is not None:
         return Tuned(out, done)
-    return _tune(data, rows, model, out, training, known_settings, registry, options)
+    return _tune(data, rows, model, out, training, known_settings, known, options)
 
 
 def _tune(
@@ -74,18 +80,16 @@ def _tune(
     out: Path,
     training: Training,
     settings: Mapping[str, Any],
-    registry: Sequence[Path],
+    known: Registry,
     options: Options,
 ) -> Tuned:
-    from ..model_registry.registry import load_registry
-    from .scoring.loading import LoadOptions, fit_threads, load_model
-    from .tuning.opening import open_start, saved_dtype
+    started = time.monotonic()
+    group, tokenizer, local = open_start(model, known, options)
+    # All that a user can mend in names and files is said before torch is imported.
+    from .scoring.loading import fit_threads, load_model
     from .tuning.output import save_model, write_log, write_registry
     from .tuning.training import Place, fitting_rows, hushed, train
 
-    started = time.monotonic()
-    known = load_registry(registry)
-    group, tokenizer, local = open_start(model, known, options)
     for number, row in enumerate(rows.rows, start=1):
         group.members[0].renderer.check_unrendered(row["prompt"][0]["content"], f"The prompt of row {number}")
     kept, long = fitting_rows(rows.rows, tokenizer, training.max_length, training.drop_long)

@@ -10,6 +10,7 @@ def check(registry: Registry) -> list[str]:
     return [
         *_family_problems(registry),
         *_training_problems(registry),
+        *_quantised_problems(registry),
         *_model_problems(registry),
         *_source_problems(registry),
     ]
@@ -45,14 +46,24 @@ def _training_problems(registry: Registry) -> list[str]:
             problems.append(
                 f"Checkpoint {checkpoint.name!r} is trained_from {parent!r}, not a checkpoint of the registry."
             )
-        elif _is_its_own_ancestor(registry, checkpoint.name):
+        elif is_its_own_ancestor(registry, checkpoint.name):
             problems.append(f"Checkpoint {checkpoint.name!r} is, along trained_from, its own ancestor.")
     return problems
 
 
-def _is_its_own_ancestor(registry: Registry, name: str) -> bool:
+def _quantised_problems(registry: Registry) -> list[str]:
+    return [
+        f"Checkpoint {checkpoint.name!r} is quantised_from {checkpoint.quantised_from!r}, not another checkpoint."
+        for checkpoint in registry.checkpoints.values()
+        if checkpoint.quantised_from is not None
+        and (checkpoint.quantised_from not in registry.checkpoints or checkpoint.quantised_from == checkpoint.name)
+    ]
+
+
+def is_its_own_ancestor(registry: Registry, name: str) -> bool:
+    """Whether following trained_from leads back to the checkpoint."""
     seen: set[str] = set()
-    ancestor = registry.checkpoints[name].trained_from
+    ancestor = registry.checkpoints[name].trained_from if name in registry.checkpoints else None
     while ancestor is not None and ancestor in registry.checkpoints and ancestor not in seen:
         seen.add(ancestor)
         ancestor = registry.checkpoints[ancestor].trained_from
@@ -63,7 +74,7 @@ def _model_problems(registry: Registry) -> list[str]:
     problems: list[str] = []
     owner: dict[tuple[str, str | None], str] = {}
     for checkpoint in registry.checkpoints.values():
-        if Path(checkpoint.model).is_absolute() and not Path(checkpoint.model).is_dir():
+        if Path(checkpoint.model).is_absolute() and not Path(checkpoint.model).exists():
             problems.append(f"Checkpoint {checkpoint.name!r}: there is no folder {checkpoint.model}.")
         for model in (checkpoint.model, *checkpoint.aliases):
             first = owner.setdefault((model, checkpoint.revision), checkpoint.name)

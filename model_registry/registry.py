@@ -69,8 +69,8 @@ class Registry:
         return tuple(family for family in self.families.values() if name in family.members)
 
     def common_family(self, checkpoints: Sequence[Checkpoint]) -> Family | None:
-        """The first family that holds all of the checkpoints."""
-        names = {checkpoint.name for checkpoint in checkpoints}
+        """The first family that holds all of the checkpoints, one that is not registered by what it stands on."""
+        names = {c.name if c.name in self.checkpoints else c.trained_from or c.name for c in checkpoints}
         return next((family for family in self.families.values() if names <= set(family.members)), None)
 
     def members(self, family: str) -> tuple[Checkpoint, ...]:
@@ -103,15 +103,34 @@ class Registry:
         found = self.scores(checkpoint, benchmark)
         return next((score for score in found if source is None or score.source == source), None)
 
-    def used_scores(self, name: str, source: str | None = None) -> dict[str, float]:
-        """Benchmark → the score that `score` takes of the checkpoint called `name`; empty for one that is not here."""
-        checkpoint = self.checkpoints.get(name)
-        of_benchmark = (
-            {}
-            if checkpoint is None
-            else {benchmark: self.score(checkpoint, benchmark, source) for benchmark in self.benchmarks([checkpoint])}
-        )
-        return {benchmark: score.value for benchmark, score in of_benchmark.items() if score is not None}
+    def used_scores(self, name: str, source: str | None = None, among: Sequence[str] = ()) -> dict[str, BenchmarkScore]:
+        """Benchmark → the score that is used of the checkpoint called `name`; empty for one that is not here.
+
+        It comes from `source` and no other; without one from the source that the checkpoints `among` have in common
+        (`common_source`), so that gaps take both ends from one, and else from the most preferred.
+        """
+        if name not in self.checkpoints:
+            return {}
+        checkpoint, found = self.checkpoints[name], dict[str, BenchmarkScore]()
+        for benchmark in self.benchmarks([checkpoint]):
+            shared = source or self.common_source(benchmark, among)
+            score = self.score(checkpoint, benchmark, shared)
+            if score is None and source is None:
+                score = self.score(checkpoint, benchmark)
+            if score is not None:
+                found[benchmark] = score
+        return found
+
+    def common_source(self, benchmark: str, among: Sequence[str]) -> str | None:
+        """The most preferred source that scores all of these checkpoints that any source scores; None without one.
+
+        Base models are not asked about: sources leave them out, and the paper sets them to 0.
+        """
+        known = [self.checkpoints[name] for name in among if name in self.checkpoints]
+        scores = [self.scores(c, benchmark) for c in known if c.stage != "base"]
+        sources = [[score.source for score in found] for found in scores if found]
+        order = [*self.score_preference, *(source for found in sources for source in found)]
+        return next((source for source in order if sources and all(source in found for found in sources)), None)
 
     def default_benchmark(self, family: str) -> str:
         """The benchmark whose gap comes first for a family, or for checkpoints of none."""

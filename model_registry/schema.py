@@ -92,6 +92,8 @@ class Checkpoint(Record):
     """The preference objective in lower case: "dpo", "simpo", ..."""
     trained_from: Name | None = None
     """Name of the checkpoint that training started from: its own reference model."""
+    quantised_from: Name | None = None
+    """Name of the checkpoint whose weights these are, rounded."""
     parameters: Annotated[int, Field(gt=0, strict=True)] | None = None
     """How many."""
     scores: tuple[BenchmarkScore, ...] = ()

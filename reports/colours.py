@@ -1,6 +1,7 @@
 """Colours shared by the drawn figures and the HTML page; no two rely on red against green."""
 
 OKABE_ITO = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+GREY = "#666666"
 
 RAMP = ("#08306b", "#4a90c4", "#f7f7f7", "#f5a742", "#b35806")
 """Blue below chance, orange above; the two ends differ in lightness, too."""

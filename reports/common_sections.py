@@ -7,7 +7,7 @@ from pydantic import JsonValue
 from .document import Block, Bullets, Cell, Paragraph, Section, Table, said, section
 from .formatting import MISSING, count, joined, p_value, percent, percent_interval, plain, plural, points
 from .run_format.reading import Run
-from .run_format.run_info import ANNOTATOR, CheckpointInfo, Counts
+from .run_format.run_info import ANNOTATOR, FITTED, CheckpointInfo, Counts
 from .run_format.tables import ComparisonRow, ConfidenceRow, LengthRow
 from .scores import SCOPE_TITLES, Line, Reward, Scope, Scores, chance_of, reward_of, score_table
 
@@ -33,6 +33,8 @@ def reward_name(reward: Reward) -> str:
     strong, weak, variant = reward
     if variant == ANNOTATOR:
         return f"annotator {strong}"
+    if variant == FITTED:
+        return strong
     return f"{variant}, {strong} over {weak}" if weak else f"{variant}, {strong} alone"
 
 
@@ -58,7 +60,8 @@ def _equal_variants(run: Run) -> Iterator[str]:
 
 def accuracy_text(run: Run, scores: Scores) -> str:
     """What an accuracy of the run is, and what chance would give."""
-    overall = "overall is the mean of the sections" if scores.sections else "overall is over all items"
+    by_section = scores.sections and run.info.task.overall == "sections"
+    overall = "overall is the mean of the sections" if by_section else "overall is over all items"
     level = chance_of(scores.row(reward, scope) for reward in scores.rewards for scope in scores.main_scopes)
     chance = f" Chance is {percent(level)}." if level is not None else ""
     return (

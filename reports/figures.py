@@ -1,23 +1,20 @@
 """Every figure of a run: which there are, how they are called, and writing them as SVG and PNG."""
 
-import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from matplotlib.figure import Figure
-
 from .annotation_rows import read_lengths
+from .charts.accuracy import draw_chain, draw_variants
+from .charts.annotation import draw_lengths, draw_shares
+from .charts.curves import draw_best_of, draw_calibration, draw_selection
+from .charts.fits import draw_estimates, draw_learning_curve
+from .charts.look import Chart, save
+from .charts.pairs import draw_heatmap, draw_scatter
 from .common_sections import reward_name
 from .document import Picture
 from .escaping import file_stem
-from .figure_annotation import draw_best_of, draw_lengths, draw_shares
-from .figure_bars import draw_chain, draw_variants
-from .figure_curves import draw_calibration, draw_selection
-from .figure_heatmap import draw_heatmap
-from .figure_scatter import draw_scatter
-from .figure_style import in_style, save_figure
 from .pair_figures import families, list_heatmaps, list_scatters, measured_pair, members, short_labels, sizes
 from .pair_report import pair_lines
 from .run_format.reading import Run
@@ -36,16 +33,14 @@ class Drawing:
     """A figure to be drawn."""
 
     picture: Picture
-    draw: Callable[[], Figure]
+    draw: Callable[[], Chart]
 
 
 def draw_figures(run: Run, folder: Path) -> tuple[Picture, ...]:
     """Draw every figure that the run has data for into `folder`, and say what was drawn."""
-    with in_style(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # such a character is drawn as a box
-        drawings = tuple(_plan(run))
-        for drawing in drawings:
-            save_figure(drawing.draw(), folder, drawing.picture.stem)
+    drawings = tuple(_plan(run))
+    for drawing in drawings:
+        save(drawing.draw(), folder, drawing.picture.stem)
     return tuple(drawing.picture for drawing in drawings)
 
 
@@ -58,8 +53,9 @@ def _plan(run: Run) -> Iterable[Drawing]:
         yield from _annotation_figures(run, taken)
     elif run.info.kind == "pair":
         yield from _pair_figures(run, scores, taken)
-    else:
+    elif run.info.kind == "grid":
         yield from _grid_figures(run, scores, taken)
+    yield from _fit_figures(run, taken)
     yield from _curve_figures(run, scores, labels, taken)
 
 
@@ -102,16 +98,17 @@ def _annotation_figures(run: Run, taken: set[str]) -> Iterable[Drawing]:
 
 def _grid_figures(run: Run, scores: Scores, taken: set[str]) -> Iterable[Drawing]:
     labels = {family: short_labels(run, members(run, family)) for family in families(run)}
+    gaps = {reward_of(row): row.gaps for row in run.pairs}
     for heatmap in list_heatmaps(run, scores):
         alt = f"Heatmap of accuracy, strong by weak: {heatmap.family}, {heatmap.variant}"
         stem = file_stem(f"heatmap {heatmap.family} {heatmap.variant}", taken)
         yield Drawing(
-            Picture("heatmap", stem, alt), lambda heatmap=heatmap: draw_heatmap(heatmap, labels[heatmap.family])
+            Picture("heatmap", stem, alt), lambda heatmap=heatmap: draw_heatmap(heatmap, labels[heatmap.family], gaps)
         )
     for scatter in list_scatters(run, scores):
         alt = f"Accuracy against the alignment gap in {scatter.benchmark}, by family, with fit and 95% band"
         stem = file_stem(f"gap {scatter.benchmark}", taken)
-        yield Drawing(Picture("gap", stem, alt), lambda scatter=scatter: draw_scatter(scatter, labels))
+        yield Drawing(Picture("gap", stem, alt), lambda scatter=scatter: draw_scatter(scatter, labels, gaps))
     for family in dict.fromkeys(row.family for row in run.chain):
         rows = [row for row in run.chain if row.family == family and row.scope == "overall"]
         if rows:
@@ -127,6 +124,18 @@ def _grid_figures(run: Run, scores: Scores, taken: set[str]) -> Iterable[Drawing
                 picture,
                 lambda rows=rows, title=title, names=names, chance=chance: draw_chain(rows, names, title, chance),
             )
+
+
+def _fit_figures(run: Run, taken: set[str]) -> Iterable[Drawing]:
+    """The learning curve of a fit, and estimates without labels where the labels are known after all."""
+    if run.learning_curve:
+        alt = "Accuracy of a fitted reward and of the best pair by the number of labels, with 95% intervals"
+        picture = Picture("curve", file_stem("learning curve", taken), alt)
+        yield Drawing(picture, lambda: draw_learning_curve(run.learning_curve))
+    if any(row.accuracy is not None for row in run.unlabelled):
+        alt = "Accuracy as estimated without labels against that by the labels, a dot a pair"
+        picture = Picture("unlabelled", file_stem("unlabelled", taken), alt)
+        yield Drawing(picture, lambda: draw_estimates(run.unlabelled))
 
 
 def _curve_figures(run: Run, scores: Scores, labels: Mapping[str, str], taken: set[str]) -> Iterable[Drawing]:
@@ -167,6 +176,8 @@ def _shown(run: Run, scores: Scores, rewards: Iterable[Reward]) -> list[Reward]:
 
 def _curve_name(run: Run, reward: Reward, labels: Mapping[str, str]) -> str:
     strong, weak, variant = reward
+    if run.info.kind == "fit":
+        return reward_name(reward)
     if run.info.kind != "grid":
         return variant
     short = reward_name((labels.get(strong, strong), labels.get(weak, weak), variant))

@@ -18,9 +18,11 @@ from .document import Block, Bullets, Cell, Document, Paragraph, Picture, Sectio
 from .formatting import MISSING, count, percent_interval, plural, signed
 from .gap_report import gap_sections
 from .methods import methods_section
+from .rounding_section import rounding_section
 from .run_format.reading import Run
 from .run_format.tables import RecommendationRow
 from .scores import Line, Reward, Scores, collect_scores, reward_of, score_table, scored, subset_groups
+from .unlabelled_report import unlabelled_section
 
 RANKED_OPEN = 15
 """Rewards of the leaderboard that are shown at once; the others are folded away."""
@@ -36,6 +38,7 @@ def grid_document(run: Run, pictures: Sequence[Picture]) -> Document:
     sections = (
         *warnings_section(run),
         *_recommendation_section(run, scores),
+        *unlabelled_section(run, pictures),
         _leaderboard_section(run, scores, order, pictures),
         *_comparison_section(run, top),
         *gap_sections(run, pictures),
@@ -43,6 +46,7 @@ def grid_document(run: Run, pictures: Sequence[Picture]) -> Document:
         *levels_section(run, scores, lines, headings, reward_name),
         *length_section(run, scores, lines, headings, reward_name),
         *_subset_section(run, scores, top),
+        *rounding_section(run, reward_name),
         *checkpoints_section(run),
         methods_section(run),
     )

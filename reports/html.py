@@ -13,7 +13,6 @@ from markupsafe import Markup
 
 from .document import Document, Picture
 from .escaping import one_line, shortened, written
-from .html_figures import html_heatmaps, html_scatters
 from .run_format.reading import Run
 from .run_format.tables import AccuracyRow
 from .scores import Scores, collect_scores, ranked
@@ -29,8 +28,8 @@ class ExplorerRow:
     gaps: tuple[float | None, ...]
 
 
-def render_html(run: Run, document: Document, figures: Path) -> str:
-    """The page; `figures` holds the SVG files of the document's pictures."""
+def render_html(run: Run, document: Document, figures: Path, items: bool) -> str:
+    """The page; `figures` holds the SVG files of the document's pictures; `items`: whether there is items.html."""
     scores = collect_scores(run)
     benchmarks = tuple(dict.fromkeys(n for row in run.pairs for n, gap in row.gaps.items() if gap is not None))
     script, style = asset("report.js"), asset("report.css")
@@ -45,26 +44,21 @@ def render_html(run: Run, document: Document, figures: Path) -> str:
             script_hash=content_hash(script),
             style_hash=content_hash(style),
             rows=rows,
+            items=items,
             benchmarks=benchmarks,
             families=_distinct([row.family for row in rows]),
             variants=_distinct([row.accuracy.variant for row in rows]),
             sections=_distinct([row.section for row in rows]),
-            heatmaps=html_heatmaps(run, scores),
-            scatters=html_scatters(run, scores),
             images=images_of(document, figures),
         )
     )
 
 
-def images_of(document: Document, figures: Path) -> dict[str, str]:
-    """Stem to data URL of the pictures that the page shows as they are."""
-    return {picture.stem: _data_url(figures / f"{picture.stem}.svg") for picture in _images(document)}
-
-
-def _images(document: Document) -> list[Picture]:
-    """The pictures shown as they are; heatmaps and scatters the page draws itself."""
+def images_of(document: Document, figures: Path) -> dict[str, Markup]:
+    """Stem to SVG of the document's pictures; their texts were escaped when they were drawn."""
     blocks = [block for section in document.sections for block in section.blocks]
-    return [block for block in blocks if isinstance(block, Picture) and block.topic not in {"heatmap", "gap"}]
+    stems = [block.stem for block in blocks if isinstance(block, Picture)]
+    return {stem: Markup((figures / f"{stem}.svg").read_text(encoding="utf-8")) for stem in stems}
 
 
 def _distinct(values: list[str]) -> list[str]:
@@ -96,10 +90,6 @@ def asset(name: str) -> str:
 def content_hash(text: str) -> str:
     """The source that the page's content security policy allows: this text and no other script or style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
-
-
-def _data_url(path: Path) -> str:
-    return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode()
 
 
 @cache

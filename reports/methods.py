@@ -4,7 +4,7 @@ from .common_sections import described
 from .document import Block, Paragraph, Section
 from .formatting import count, joined, plural
 from .run_format.reading import Run
-from .run_format.run_info import ANNOTATOR, AnnotatorInfo, RunInfo
+from .run_format.run_info import ANNOTATOR, FITTED, AnnotatorInfo, RunInfo
 
 GAP_CAVEAT = (
     "The pairs of a grid share checkpoints, a pair's mirror image is decided by the same differences, and a "
@@ -20,7 +20,7 @@ GAP_CAVEAT = (
 def methods_section(run: Run) -> Section:
     """Generated from run.json alone."""
     blocks: list[Block] = [Paragraph(" ".join(_sentences(run)))]
-    if run.info.kind == "grid":
+    if run.gap_analysis:
         blocks.append(Paragraph(GAP_CAVEAT))
     blocks.append(Paragraph(_caveats(run)))
     return Section("Methods", tuple(blocks))
@@ -38,14 +38,15 @@ def _sentences(run: Run) -> list[str]:
         "with cdr-eval.",
         f"For each response we took the log-probability of its tokens and its end-of-turn token ({unit}"
         f"{f', models in {dtypes}' if dtypes else ''}), and formed {plural(len(info.pairs), 'pair')} under "
-        f"{joined([variant for variant in info.variants if variant != ANNOTATOR])}.",
+        f"{joined([variant for variant in info.variants if variant not in (ANNOTATOR, FITTED)])}.",
         *(f"Beside them stands {_head(annotator)}." for annotator in info.annotators),
+        *(f"{fitted.name} is {fitted.told}." for fitted in info.fitted),
         f"Reward accuracy is the mean credit of the items; the rule: {task.rule}.",
     ]
     if task.sections:
         sentences.append(
             "A section's accuracy weights its subsets by their published counts, and overall is the plain mean of "
-            "sections."
+            f"{task.overall}."
         )
     sentences.append(
         f"95% intervals of sections and overall are from {count(info.resamples)} bootstrap resamples of items, "

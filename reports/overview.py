@@ -14,8 +14,8 @@ from .run_format.tables import AccuracyRow
 from .scores import Line, Reward, Scope, Scores, collect_scores, score_table
 
 
-def overview(folders: Sequence[Path]) -> str:
-    """The leaderboard as Markdown. Raises UserError as `read_run`."""
+def overview(folders: Sequence[Path]) -> Document:
+    """The leaderboard. Raises UserError as `read_run`."""
     runs = [read_run(folder) for folder in folders]
     scores = _overall_scores(runs)
     lines = [Line((reward_name(reward),), reward) for reward in _ranked(scores) if reward[0] != reward[1]]
@@ -31,13 +31,13 @@ def overview(folders: Sequence[Path]) -> str:
         for run, folder in zip(runs, folders, strict=True)
     ]
     sections = (Section("Leaderboard", (Paragraph(text), table)), Section("Reports", (Bullets(tuple(links)),)))
-    return render_markdown(Document(f"{plural(len(lines), 'reward')} on {plural(len(runs), 'task')}", sections))
+    return Document(f"{plural(len(lines), 'reward')} on {plural(len(runs), 'task')}", sections)
 
 
 def write_overview(folders: Sequence[Path], out: Path) -> None:
     """Write the leaderboard to `out`/leaderboard.md. Raises UserError where that is not possible."""
     try:
-        (out / "leaderboard.md").write_text(overview(folders), encoding="utf-8", newline="\n")
+        (out / "leaderboard.md").write_text(render_markdown(overview(folders)), encoding="utf-8", newline="\n")
     except OSError as error:
         raise UserError(f"{out} cannot be written to ({error.strerror}): make the folder writable.") from error
 

@@ -1,4 +1,4 @@
-"""What the heatmaps and scatters of a grid show, as plain records: the PNGs and the HTML page draw the same."""
+"""What the heatmaps and scatters of a grid show, as plain records."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -156,10 +156,15 @@ def short_labels(run: Run, names: Sequence[str]) -> dict[str, str]:
     known = {checkpoint.name: checkpoint.label for checkpoint in run.info.checkpoints}
     labels = {name: known.get(name) or name for name in names}
     repeated = {label for label in labels.values() if list(labels.values()).count(label) > 1}
+    texts = [shortened(name if label in repeated else label, LABEL_LENGTH) for name, label in labels.items()]
+    return dict(zip(labels, distinct(texts), strict=True))
+
+
+def distinct(texts: Sequence[str]) -> list[str]:
+    """The texts, with a number after those that stood before."""
     taken: dict[str, int] = {}
-    short: dict[str, str] = {}
-    for name, label in labels.items():
-        text = shortened(name if label in repeated else label, LABEL_LENGTH)
+    told: list[str] = []
+    for text in texts:
         taken[text] = taken.get(text, 0) + 1
-        short[name] = text if taken[text] == 1 else f"{text} ({taken[text]})"
-    return short
+        told.append(text if taken[text] == 1 else f"{text} ({taken[text]})")
+    return told

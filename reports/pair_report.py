@@ -17,7 +17,8 @@ from .common_sections import (
 from .document import Block, Cell, Document, Footnotes, Paragraph, Picture, Section, Table, section
 from .formatting import plural
 from .methods import methods_section
-from .published import PublishedRow, load_table1
+from .published import NOT_OURS, PublishedRow, load_table1
+from .rounding_section import rounding_section
 from .run_format.reading import Run
 from .scores import Line, Reward, Scores, collect_scores, score_table, scored, subset_groups
 
@@ -47,6 +48,7 @@ def pair_document(run: Run, pictures: Sequence[Picture]) -> Document:
         *best_of_section(run, [p for p in pictures if p.topic == "best-of"], label),
         *length_section(run, scores, measured, ("Reward",), label),
         *confidence_section(run, scores, [line.reward for line in measured], curves, label),
+        *rounding_section(run, label),
         *_published_section(published),
         *checkpoints_section(run),
         methods_section(run),
@@ -58,10 +60,10 @@ def pair_lines(run: Run, scores: Scores) -> list[Line]:
     """Every reward of the run with what the paper prints for it."""
     published = _published_rows(run)
     pairs = {(pair.strong, pair.weak) for pair in run.info.pairs}
-    return [
-        Line((_label(run, reward),), reward, published.get(reward[2]) if reward[:2] in pairs else None)
-        for reward in scores.rewards
-    ]
+    judges = [reward for reward in scores.rewards if reward[2].startswith("judge-") and not reward[1]]
+    printed = {reward: published.get(reward[2]) for reward in scores.rewards if reward[:2] in pairs}
+    printed |= {reward: published.get("judge") for reward in judges[-1:]}  # the paper's is of no one domain
+    return [Line((_label(run, reward),), reward, printed.get(reward)) for reward in scores.rewards]
 
 
 def _title(run: Run) -> str:
@@ -93,7 +95,7 @@ def _accuracy_section(run: Run, scores: Scores, lines: Sequence[Line], pictures:
         "significantly the highest."
     )
     if any(line.published for line in lines):
-        text += " Rows in italics are the paper's, printed without intervals."
+        text += " Rows in italics are the paper's, printed without intervals. " + NOT_OURS
     blocks: list[Block] = [Paragraph(text)]
     blocks.append(score_table(scores, lines, scores.main_scopes, ("Reward",), with_ties=True))
     blocks.extend(picture for picture in pictures if picture.topic == "accuracy")

@@ -10,7 +10,6 @@ from pydantic import BaseModel, ConfigDict
 
 from .document import Cell, Document, Paragraph, Section, Table
 from .formatting import plural
-from .markdown import render_markdown
 from .run_format.run_info import CheckpointInfo
 
 ScoreConflict = tuple[str, str, Sequence[tuple[float, str, bool]]]
@@ -18,6 +17,12 @@ ScoreConflict = tuple[str, str, Sequence[tuple[float, str, bool]]]
 
 ROUNDING = Decimal("0.1")
 """Four sections and an overall, each rounded to 0.1, can differ by this much and still be one another's mean."""
+
+NOT_OURS = (
+    "The paper's criteria and demonstrations and its router (Mixtral-8x7B-Instruct-v0.1) are not ours, which are "
+    "written anew; and RewardBench counts a tie as wrong where we count one half."
+)
+"""What stands between a printed and a measured row of one name."""
 
 
 class _Printed(BaseModel):
@@ -58,12 +63,39 @@ class Table1(_Printed):
     rows: tuple[PublishedRow, ...]
 
     def of_pair(self, strong: CheckpointInfo, weak: CheckpointInfo) -> dict[str, PublishedRow]:
-        """The printed rows of a pair by variant; empty where the pair is not one of the paper's."""
+        """The printed rows of a pair by variant; empty where the pair is not one of the paper's.
+
+        "judge" is the generative reward, which the strong checkpoint gives alone.
+        """
         roles = {name: role for role, name in self.checkpoints.items()}
         wanted = (roles.get(_hub_name(strong)), roles.get(_hub_name(weak)))
         if None in wanted:
             return {}
-        return {row.variant: row for row in self.rows if row.variant and (row.strong, row.weak) == wanted}
+        of_pair = [row for row in self.rows if row.strong == wanted[0] and row.weak in (wanted[1], None)]
+        return {row.variant: row for row in of_pair if row.variant}
+
+
+class AppendixRow(_Printed):
+    """A reward of appendix B."""
+
+    reward: str
+    of: str
+    printed: str
+
+
+class Appendix(_Printed):
+    """Appendix B of the paper."""
+
+    title: str
+    rows: tuple[AppendixRow, ...]
+
+
+class Contradiction(_Printed):
+    """Two things that the paper says of one."""
+
+    about: str
+    first: str
+    second: str
 
 
 class Table2Row(_Printed):
@@ -99,18 +131,19 @@ def load_table2() -> Table2:
     return _load("table2.yaml", Table2)
 
 
+def _items(name: str, kind: type[T]) -> list[T]:
+    text = files(__package__ or "").joinpath("published", name).read_text(encoding="utf-8")
+    return [kind.model_validate(row) for row in yaml.safe_load(text)]
+
+
 def _hub_name(checkpoint: CheckpointInfo) -> str:
     return checkpoint.model.rstrip("/").rsplit("/", 1)[-1]
 
 
-def published_report(conflicts: Sequence[ScoreConflict]) -> str:
-    """Tables 1 and 2 of the paper with recomputed section means, and the registry's score conflicts, as Markdown."""
-    return render_markdown(
-        Document(
-            title="Published results",
-            sections=(_table1_section(), _table2_section(), _conflict_section(conflicts)),
-        )
-    )
+def published_report(conflicts: Sequence[ScoreConflict]) -> Document:
+    """What the paper prints, with recomputed section means, where it contradicts itself, and the score conflicts."""
+    told = (_table1_section(), _table2_section(), _appendix_section(), _contradiction_section())
+    return Document("Published results", (*told, _conflict_section(conflicts)))
 
 
 def _table1_section() -> Section:
@@ -121,7 +154,7 @@ def _table1_section() -> Section:
     text = (
         f"{table.title}. Accuracy in per cent, printed without intervals. {roles}. The last two columns recompute the "
         f"overall score as the plain mean of the four sections: in {doubtful} of {len(rows)} rows it differs from the "
-        f"printed one by more than rounding can ({ROUNDING} points)."
+        f"printed one by more than rounding can ({ROUNDING} points). {NOT_OURS}"
     )
     columns = ("Row", *table.rows[0].scores, "Overall as printed", "Mean of sections", "Difference")
     return Section("Table 1", (Paragraph(text), Table(columns, rows)))
@@ -137,6 +170,21 @@ def _table2_section() -> Section:
     table = load_table2()
     rows = tuple((Cell(row.label), *(Cell(str(value)) for value in row.values)) for row in table.rows)
     return Section("Table 2", (Paragraph(f"{table.title}."), Table(("Annotated by", *table.columns), rows)))
+
+
+def _appendix_section() -> Section:
+    appendix = _load("appendix.yaml", Appendix)
+    rows = tuple((Cell(row.reward), Cell(row.of), Cell(row.printed)) for row in appendix.rows)
+    table = Table(("Reward", "Of", "Printed (%)"), rows, text_columns=3)
+    return Section("Appendix B", (Paragraph(f"{appendix.title}."), table))
+
+
+def _contradiction_section() -> Section:
+    rows = tuple(
+        (Cell(row.about), Cell(row.first), Cell(row.second)) for row in _items("contradictions.yaml", Contradiction)
+    )
+    table = Table(("About", "Printed", "Also printed"), rows, text_columns=3)
+    return Section("Where the paper contradicts itself", (Paragraph("The tables above are as in its tables."), table))
 
 
 def _conflict_section(conflicts: Sequence[ScoreConflict]) -> Section:

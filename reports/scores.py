@@ -209,7 +209,8 @@ def _published_cells(
     printed: PublishedRow, labels: Sequence[str], scopes: Sequence[Scope], footnotes: Footnotes
 ) -> list[Cell]:
     """The paper's row in the columns that it prints."""
-    cells = [Cell(f"{labels[0]}, as published", published=True), *(Cell("") for _ in labels[1:])]
+    label = printed.label if printed.variant == "judge" else labels[0]
+    cells = [Cell(f"{label}, as published", published=True), *(Cell("") for _ in labels[1:])]
     for scope, name in scopes:
         value = printed.overall if scope == "overall" else printed.scores.get(name)
         notes = footnotes.number(printed.doubt) if scope == "overall" else ()

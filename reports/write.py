@@ -1,7 +1,5 @@
 """Writing a run's reports into its directory."""
 
-import shutil
-from collections.abc import Sequence
 from pathlib import Path
 
 from ..errors import UserError
@@ -9,12 +7,16 @@ from .leaderboard import leaderboard
 from .markdown import render_markdown
 from .run_format.hidden_folder import hidden_folder
 from .run_format.reading import read_run
+from .tables_out import write_tables
+
+WRITTEN = ("figures", "tables", "items", "items.html", "report.html", "leaderboard.md", "report.md")
 
 
 def write_reports(run_dir: Path) -> Path:
-    """Write leaderboard.md, report.html and figures/ from the files of a run, replacing earlier ones.
+    """Write leaderboard.md, report.html, items.html and figures/ from the files of a run, replacing earlier ones.
 
-    The Markdown of an annotation is report.md: README.md there is the card of the data set.
+    A run that keeps no texts has no items.html, and a large one a folder items/ beside it; tables/ has the tables as
+    CSV and LaTeX. The Markdown of an annotation is report.md: README.md there is the card of the data set.
     Everything is made in a temporary folder first and then moved, so that a failure leaves the earlier reports.
 
     Returns:
@@ -27,18 +29,25 @@ def write_reports(run_dir: Path) -> Path:
     annotated = run.info.kind == "annotation"
     text = "report.md" if annotated else "leaderboard.md"
     from .annotation_page import render_annotation
-    from .figures import draw_figures  # matplotlib takes longer to import than all else here
+    from .figures import draw_figures  # Altair takes longer to import than all else here
     from .html import render_html
+    from .items_page import write_items
 
     try:
         with hidden_folder(run_dir / "reports") as made:
             (made / "figures").mkdir()
             pictures = draw_figures(run, made / "figures")
             document = leaderboard(run, pictures)
+            (made / "tables").mkdir()
+            write_tables(document, made / "tables")
             (made / text).write_text(render_markdown(document), encoding="utf-8", newline="\n")
-            page = (render_annotation if annotated else render_html)(run, document, made / "figures")
+            items = write_items(run, made)
+            figures = made / "figures"
+            page = (
+                render_annotation(run, document, figures) if annotated else render_html(run, document, figures, items)
+            )
             (made / "report.html").write_text(page, encoding="utf-8", newline="\n")
-            _move_into(made, run_dir, (text, "report.html"))
+            _move_into(made, run_dir)
     except OSError as error:
         raise UserError(
             f"The reports could not be written to {run_dir} ({error.strerror}): "
@@ -47,11 +56,11 @@ def write_reports(run_dir: Path) -> Path:
     return run_dir / text
 
 
-def _move_into(made: Path, run_dir: Path, names: Sequence[str]) -> None:
+def _move_into(made: Path, run_dir: Path) -> None:
     """Replace the earlier reports by those in `made`, which lies on the same file system."""
-    if (run_dir / "figures").exists():
-        (run_dir / "figures").rename(made / "earlier-figures")
-    (made / "figures").rename(run_dir / "figures")
-    for name in names:
-        (made / name).replace(run_dir / name)
-    shutil.rmtree(made / "earlier-figures", ignore_errors=True)
+    (made / "earlier").mkdir()
+    for name in WRITTEN:
+        if (run_dir / name).exists():
+            (run_dir / name).rename(made / "earlier" / name)
+        if (made / name).exists():
+            (made / name).rename(run_dir / name)

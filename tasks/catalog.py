@@ -1,19 +1,24 @@
 """Finding a task by its name or its file, and listing the tasks there are."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from .benchmarks.load import benchmark_task, recognise
 from .benchmarks.schema import Benchmark, benchmarks, load_benchmark
 from .criteria import DEFAULT_CRITERIA
 from .items import Items
-from .reading.guess import parse_named
+from .reading.guess import guess_layout, parse_named
+from .reading.in_memory import NAME, rows_at_hand
 from .reading.items import Reading, read_plain, sample_of
 from .reading.rows import is_source, open_rows, source_name
 from .task import BEST, PAIRWISE, Rule, Section, Task
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MINILAB = "minilab"
 
@@ -66,6 +71,15 @@ def load_task(spec: str, *, columns: Sequence[str] = (), strict: bool = False) -
             return benchmark_task(found, spec, strict=True, recognised=True) if strict else task
     reading = read_plain(spec, named, strict=strict)
     return _plain_task(spec, reading)
+
+
+def task_of_rows(
+    rows: "Iterable[Mapping[str, Any]] | pd.DataFrame", *, columns: Sequence[str] = (), strict: bool = False
+) -> Task:
+    """The task of rows that the caller holds: dictionaries, a DataFrame, or a datasets.Dataset; see `load_task`."""
+    opened = rows_at_hand(rows)
+    layout = guess_layout(sample_of(opened), parse_named(columns))
+    return _plain_task(NAME, Reading(NAME, layout, opened, strict=strict))
 
 
 def find_benchmark(spec: str) -> tuple[Benchmark | None, str | None]:

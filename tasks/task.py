@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from ..errors import UserError
 from .items import Items
 from .reading.notes import ReadingNotes
@@ -101,9 +103,24 @@ def style_level(right: str, wrong: str) -> str:
     return f"{right} over {wrong}"
 
 
-def limited(task: Task, limit: int | None) -> Task:
-    """The task with only `limit` items, spread evenly over the file so that every subset keeps its share."""
+def limited(task: Task, limit: int | None, seed: int) -> Task:
+    """The task with only `limit` items in their order: of every subset its share, drawn at random by the seed.
+
+    Shares are rounded down; what is left goes to the largest remainders. Raises UserError for a limit below one.
+    """
     total = len(task.items)
+    if limit is not None and limit < 1:
+        raise UserError(f"A limit of {limit} leaves no item; pass 1 or more.")
     if limit is None or limit >= total:
         return task
-    return replace(task, items=Items(task.items[i * total // limit] for i in range(limit)))
+    places: dict[str, list[int]] = {}
+    for place, subset in enumerate(task.items.subsets):
+        places.setdefault(subset, []).append(place)
+    taken = {subset: limit * len(found) // total for subset, found in places.items()}
+    by_remainder = sorted(places, key=lambda subset: -(limit * len(places[subset]) % total))
+    for subset in by_remainder[: limit - sum(taken.values())]:
+        taken[subset] += 1
+    rng = np.random.default_rng(seed)
+    drawn = [rng.permutation(found)[: taken[subset]] for subset, found in places.items()]
+    kept: list[int] = np.sort(np.concatenate(drawn)).tolist()
+    return replace(task, items=Items(task.items[place] for place in kept))

@@ -15,7 +15,7 @@ from .pair_effects import factor_beside_gap, permuted_partial_correlations
 
 LIKELIHOOD_LIKE: Final = frozenset({"cpo", "orpo", "rrhf", "slic-hf", "simpo"})
 """Objectives without a reference model: what they raise is a likelihood, not a density ratio."""
-REFERENCE_BASED: Final = frozenset({"dpo", "ipo", "kto", "rdpo", "ppo", "hinge"})
+REFERENCE_BASED: Final = frozenset({"dpo", "ipo", "kto", "rdpo", "robust-dpo", "ppo", "hinge"})
 """`hinge` is SLiC's hinge on the log-ratio to a reference, as TRL trains it; SLiC-HF itself has none."""
 
 

@@ -72,7 +72,7 @@ def read_candidates(
     """Read prompts with N responses each from a file, a folder or the hub.
 
     Args:
-        asking: `columns`, `strict` and `limit` of it are used.
+        asking: `columns`, `strict`, `limit` and `seed` of it are used.
         scores: the column of the responses' rewards, where they are known; labels are then the judge's alone.
         judge: grades the responses instead of the source's own labels.
         seen: hashes of the prompts that an annotator was trained on and so may not label.
@@ -81,7 +81,8 @@ def read_candidates(
     """
     rows = open_rows(source)
     reading = Reading(source, _layout(source, rows, asking, scores), rows, strict=asking.strict, unlabelled=True)
-    task = limited(Task(source_name(source), source, Items(reading), (), Path(), PAIRWISE), asking.limit)
+    whole = Task(source_name(source), source, Items(reading), (), Path(), PAIRWISE)
+    task = limited(whole, asking.limit, asking.seed)
     found = _Gathered(scores is not None, judge, frozenset(seen))
     items = Items(found.kept(task.items))
     task = replace(task, items=items, reading=replace(reading.notes, duplicates=0))

@@ -16,7 +16,7 @@ from ...reports.run_format.results import RunResult
 from ...tasks.criteria import DEFAULT_CRITERIA, load_criteria
 from ..options import Options
 from ..question import Question
-from ..scoring.loading import LoadOptions
+from ..scoring.load_options import LoadOptions
 from ..statistics.arrays import Mask
 from ..statistics.credits import credit
 from ..tables.best_of_n import best_of_table
@@ -211,11 +211,13 @@ class Made:
             options=self.options,
             load=load,
             scorer=scorer,
+            executor="none" if session is None else session.runner.executor.place,
             responses_scored={} if session is None else session.runner.scored,
             trials={name: report.trial for name, report in reports.items() if report.trial},
             notes=[*([] if session is None else session.notes()), *self.rewarded.notes, *self._notes()],
             seconds=seconds,
             annotators=[self.rewarded.annotator] if self.rewarded.annotator else [],
+            fitted=[self.rewarded.fitted] if self.rewarded.fitted else [],
         )
 
     def _notes(self) -> list[str]:

@@ -19,6 +19,8 @@ from ...tasks.task import Task
 from ...tasks.variants import ROUTER, Role, Variant, declare_variants, select_variants
 from ..annotators import annotator_rewards, open_annotators
 from ..comparisons import Comparison, pair_of
+from ..fitted import FittedRow, open_fitted
+from ..fitted_file import FittedFile
 from ..options import Options
 from ..question import Question
 from ..rewards import Routing, Scores, rewards
@@ -57,6 +59,8 @@ class Rewarded:
     scored: "Sequence[GroupScores]" = ()
     annotator: Mapping[str, Any] | None = None
     """As run.json has it, where a reward head gave the rewards."""
+    fitted: Mapping[str, Any] | None = None
+    """As run.json has it, where a fitted reward did."""
     notes: Sequence[str] = ()
 
 
@@ -101,26 +105,30 @@ class PairReward:
 
     def rewards(self, candidates: Candidates) -> Rewarded:
         """Score what the store lacks. Raises UserError where the checkpoints cannot be compared."""
+        from ..executors import open_executor
         from ..running.scoring_run import score
         from ..session import open_session
 
         question = self.question(candidates.task)
-        session = open_session(question, [self.comparison], self.registry, self.options)
-        _check_templates(session.groups[0], self.options)
-        renderer = session.groups[0].members[0].renderer
-        for item in candidates.items:
-            renderer.check_unrendered(item.prompt[0]["content"], f"The prompt of {item.id!r}")
-        scored = score(session.groups, session.router, session.planner, session.runner)
+        with open_executor(self.options) as executor:
+            session = open_session(question, [self.comparison], self.registry, self.options, executor)
+            _check_templates(session.groups[0], self.options)
+            renderer = session.groups[0].members[0].renderer
+            for item in candidates.items:
+                renderer.check_unrendered(item.prompt[0]["content"], f"The prompt of {item.id!r}")
+            scored = score(session.groups, session.router, session.planner, session.runner)
         return _rewarded(question, scored, session)
 
     def score_shard(self, candidates: Candidates, shard: tuple[int, int]) -> list[str]:
         """Score shard (i, n) into the store; returns its checkpoints."""
+        from ..executors import open_executor
         from ..running import scoring_run
         from ..session import open_session
 
         question = self.question(candidates.task)
-        session = open_session(question, [self.comparison], self.registry, self.options)
-        return scoring_run.score_shard(session.groups, session.router, session.planner, session.runner, *shard)
+        with open_executor(self.options) as executor:
+            session = open_session(question, [self.comparison], self.registry, self.options, executor)
+            return scoring_run.score_shard(session.groups, session.router, session.planner, session.runner, *shard)
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,23 +154,56 @@ class AnnotatorReward:
         """Lengths are characters. Raises UserError for prompts that it was trained on."""
         allow = self.options.allow_overlap
         (row,) = open_annotators([self.folder], candidates.items, allow_overlap=allow)
-        from ..scoring.loading import load_options
+        from ..scoring.load_options import load_options
 
         load = load_options(self.options.device, "float32", trust_remote_code=False, allow_pickle=False)
         found, notes = annotator_rewards([row], candidates.items, load.device)
         return replace(_alone(row.label, found[0], candidates.items), annotator=row.info, notes=notes)
 
 
-Reward = PairReward | ColumnReward | AnnotatorReward
+@dataclass(frozen=True, slots=True)
+class CombinedReward:
+    """The reward of a fitted.yaml: a logit, for prompts whose labels it was not fitted on."""
+
+    path: Path
+    file: FittedFile
+    registry: Registry
+    options: Options
+
+    def opened(self, candidates: Candidates) -> FittedRow:
+        """Raises UserError for prompts that it was fitted on, and for checkpoints that the registry lacks."""
+        criteria = self.options.criteria or self._criteria()
+        question = Question(replace(candidates.task, criteria=criteria), load_criteria(criteria), ())
+        (row,) = open_fitted([self.path], question, self.registry, self.options)
+        return row
+
+    def rewards(self, candidates: Candidates) -> Rewarded:
+        """Score what the store lacks; lengths are tokens of the first checkpoint. Raises UserError."""
+        from ..executors import open_executor
+
+        row = self.opened(candidates)
+        with open_executor(self.options) as executor:
+            found, session, scored = row.rewards(self.registry, self.options, executor)
+        tokens = next(iter(scored[0].tokens.values())).astype(np.float64)
+        alone = replace(_alone(row.label, found, candidates.items), lengths=tokens, unit="tokens")
+        return replace(alone, session=session, scored=scored, fitted=row.info, notes=row.notes)
+
+    def _criteria(self) -> Path:
+        members = [found for name in self.file.checkpoints if (found := self.registry.lookup(name)) is not None]
+        family = self.registry.common_family(members)
+        return MINILAB_CRITERIA if family is not None and family.default_task == MINILAB else DEFAULT_CRITERIA
+
+
+Reward = PairReward | ColumnReward | AnnotatorReward | CombinedReward
 
 
 def text_renderer(session: "Session") -> Callable[[Sequence[Turn], str], tuple[str, str]]:
     """Prompt and response as the template writes them, less the BOS where a tokenizer would add a second one."""
     from ...tasks.conditioning import Conversation
-    from ..scoring.loading import load_tokenizer
+    from ..rendering.tokenizers import load_tokenizer
 
     member = session.groups[0].members[0]
-    tokenizer: Any = load_tokenizer(member.local.path, session.load)
+    tokenizer: Any = load_tokenizer(member.local.tokenizer, session.load)
     adds_bos = tokenizer("a")["input_ids"][0] == tokenizer.bos_token_id
 
     def render(turns: Sequence[Turn], response: str) -> tuple[str, str]:

@@ -1,7 +1,6 @@
 """`cdr-eval annotate`: preference data from sampled responses."""
 
 import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
@@ -12,8 +11,9 @@ from ..annotation.choosing import Choice, Rule
 from ..annotation.formats import FORMATS
 from ..annotation.settings import Annotating
 from ..annotation.temperature import WEIGHTS
-from .evaluate import INCOMPLETE
+from .evaluate import end_incomplete
 from .options import FILE, Output, options_of, output_options, scoring_options, split
+from .run_folders import free_folder
 
 if TYPE_CHECKING:
     from ..annotate import Annotation
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 @click.option("--weak", metavar="Y", help="Registry name, hub id or local folder.")
 @click.option("--scores", metavar="COLUMN", help="Take the rewards from this column of DATA instead of a pair.")
 @click.option("--annotator", type=FILE, metavar="DIR", help="Take the rewards of this reward head instead of a pair.")
-@click.option("--allow-overlap", is_flag=True, help="Let the annotator label prompts that it was trained on.")
+@click.option("--reward", type=FILE, metavar="FILE", help="Take the rewards of this fitted.yaml instead of a pair.")
+@click.option("--allow-overlap", is_flag=True, help="Let these label prompts that they were made from.")
 @click.option("--variant", default="cdr-adaptive-router", show_default=True, help="See `cdr-eval variants`.")
 @click.option("--compare", metavar="A,B,...", help="Variants whose choices are set beside it in the report.")
 @click.option("--minilab-judge", is_flag=True, help="Labels from the judge of the minilab's world.")
@@ -72,20 +73,22 @@ def annotate(data: str, output: Output, **given: Any) -> None:
         index, count = output.shard
         click.echo(f"Shard {index}/{count} is scored ({', '.join(names) or 'no checkpoint'}).")
         return
-    out = output.out or Path("runs") / f"annotation-{Path(data).stem}"
-    check_out(out)
+    if output.out is not None:
+        check_out(output.out)
     found = annotated(
         data,
         **reward,
         scores=given["scores"],
         annotator=given["annotator"],
+        fitted=given["reward"],
         compare=compare,
         minilab_judge=given["minilab_judge"],
         settings=settings,
         registry=registry,
         options=options,
     )
-    found.save(out, write_reports)
+    out = output.out or free_folder(f"annotation-{Path(data).stem}", found.result.run, overwrite=output.overwrite)
+    found.save(out, write_reports, overwrite=output.overwrite)
     _tell(found, out, output)
 
 
@@ -138,6 +141,7 @@ def _band(text: str) -> tuple[float, float]:
 
 def _tell(found: "Annotation", out: Path, output: Output) -> None:
     from ...reports.summary import summary
+    from ...reports.terminal import print_document
 
     if output.as_json:
         statistics = json.loads(found.result.table("statistics").to_json(orient="records"))
@@ -145,8 +149,6 @@ def _tell(found: "Annotation", out: Path, output: Output) -> None:
     elif output.quiet:
         click.echo(out)
     else:
-        click.echo(summary(out))
+        print_document(summary(out))
         click.echo(f"Data set: {out / 'data'}; report with figures: {out / 'report.md'}, or {out / 'report.html'}.")
-    if found.result.incomplete:
-        click.echo("Error: some log-probabilities are not finite; see the notes.", err=True)
-        sys.exit(INCOMPLETE)
+    end_incomplete([found.result])

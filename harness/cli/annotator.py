@@ -54,7 +54,9 @@ def train(labelled: str, model: str, share: float, out: Path, registry: tuple[Pa
 @click.argument("folder", metavar="ANNOTATOR", type=FILE)
 @click.argument("data")
 @click.option("--allow-overlap", is_flag=True, help="Judge it on prompts that it was trained on, too.")
-@click.option("--limit", type=click.IntRange(min=1), help="Only so many items, spread evenly over the task.")
+@click.option(
+    "--limit", type=click.IntRange(min=1), help="Only so many items, drawn by --seed: of every subset its share."
+)
 @click.option("--resamples", type=click.IntRange(min=100), default=10_000, show_default=True)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--out", type=FILE, metavar="DIR", help="Write check.json and the tables as CSV there.")

@@ -14,13 +14,14 @@ from ...model_registry.registry import Registry, load_registry
 from ..comparisons import Comparison, grid_of, pair_of
 from .catalog import print_cost
 from .options import FILE, Command, Output, Run, output_options, run_options, split
+from .run_folders import stem
 
 if TYPE_CHECKING:
     from ...reports.run_format.results import RunResult
     from ..running.cost import RunCost
 
 INCOMPLETE = 3
-"""Exit code of a run in which some checkpoint gave log-probabilities that are not finite."""
+"""Exit code of a run that lacks a checkpoint, log-probabilities that are finite, or any item with a score."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,36 +41,54 @@ class Selection:
 
     def comparisons(self, registry: Registry, files: Sequence[Path]) -> list[Comparison]:
         """What is compared. Raises UserError for a selection that is neither a pair nor a grid."""
-        if (self.strong is None) != (self.weak is None) or (self.strong is not None and (self.family or self.models)):
+        if self.models is not None and not split(self.models):
+            raise UserError("--models is empty: name at least two checkpoints, as --models a,b.")
+        is_pair, is_grid = self.strong is not None, bool(self.family or self.models)
+        if (self.weak is not None and not is_pair) or (is_pair and is_grid):
             raise UserError("Pass --strong and --weak for a pair, or --family or --models (or nothing) for a grid.")
-        if self.strong is not None and self.weak is not None:
+        if self.strong is not None:
             return pair_of(self.strong, self.weak, registry)
         return grid_of(self.family, split(self.models), self.include_self, registry, files)
 
     @property
-    def folder(self) -> Path:
-        """Where its run goes unless told otherwise."""
+    def name(self) -> str:
+        """What its run's folder is called, but for the task."""
         if self.strong is not None:
-            return Path("runs") / f"pair-{_stem(self.strong)}-over-{_stem(self.weak or '')}"
-        return Path("runs") / f"grid-{_stem(self.family or (self.models and 'models') or 'default')}"
+            return f"pair-{stem(self.strong)}-over-{stem(self.weak or 'its-base')}"
+        return f"grid-{stem(self.family or (self.models and 'models') or 'default')}"
 
 
 def _annotator_options(command: Command) -> Command:
-    """Reward heads beside the pairs; they reach the command among the run's options."""
-    allow = click.option("--allow-overlap", is_flag=True, help="Let annotators judge prompts they were trained on.")
+    """Other rewards beside the pairs; they reach the command among the run's options."""
+    allow = click.option("--allow-overlap", is_flag=True, help="Let these judge prompts that they were made from.")
+    reward = click.option(
+        "--reward",
+        "fitted",
+        type=FILE,
+        multiple=True,
+        metavar="FILE",
+        help="A fitted.yaml of `cdr-eval fit` to compare with.",
+    )
     return click.option(
         "--annotator", "annotators", type=FILE, multiple=True, metavar="DIR", help="A reward head to compare with."
-    )(allow(command))
+    )(reward(allow(command)))
 
 
 @click.command()
 @click.option("--strong", required=True, metavar="X", help="Registry name, hub id or local folder.")
-@click.option("--weak", required=True, metavar="Y", help="Registry name, hub id or local folder.")
+@click.option("--weak", metavar="Y", help="The same; default, for an adapter: the checkpoint that it stands on.")
 @click.option("--variants", default="all", show_default=True, metavar="A,B,...", help="See `cdr-eval variants`.")
+@click.option(
+    "--tokens",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Keep what each token of a response earned, for the N items of the lowest margin; items.html shows it.",
+)
 @_annotator_options
 @output_options
 @run_options
-def pair(strong: str, weak: str, variants: str, run: Run, output: Output) -> None:
+def pair(strong: str, weak: str | None, variants: str, run: Run, output: Output) -> None:
     """Every reward variant of one pair of checkpoints, on RewardBench or your own preference data."""
     _evaluate(Selection(strong=strong, weak=weak), variants, run, output)
 
@@ -79,13 +98,15 @@ def pair(strong: str, weak: str, variants: str, run: Run, output: Output) -> Non
 @click.option("--models", metavar="A,B,...", help="Every ordered pair of these checkpoints.")
 @click.option("--no-self", is_flag=True, help="Leave out the pairs of a checkpoint with itself.")
 @click.option("--variants", default="vanilla", show_default=True, metavar="A,B,...", help="See `cdr-eval variants`.")
+@click.option("--ignore-labels", is_flag=True, help="Estimate every accuracy from how pairs agree, beside the labels'.")
 @_annotator_options
 @output_options
 @run_options
 def grid(family: str | None, models: str | None, no_self: bool, variants: str, run: Run, output: Output) -> None:
     """Every pair of a registry, and whether the alignment gap predicts reward accuracy.
 
-    Without --family, --models or --registry: the minilab's checkpoints, which need no download.
+    Without --family, --models or --registry: the minilab's checkpoints, which need no download. On items without
+    labels every pair's accuracy is estimated from how the pairs agree.
     """
     _evaluate(Selection(family=family, models=models, include_self=not no_self), variants, run, output)
 
@@ -136,7 +157,7 @@ def plan(
 def _evaluate(selection: Selection, variants: str, run: Run, output: Output) -> None:
     known = load_registry(run.registry)
     comparisons = selection.comparisons(known, run.registry)
-    from ..evaluate import evaluate_tasks, score_shard
+    from ..evaluate import ask_tasks, evaluate_questions, score_shard
 
     if output.shard:
         index, count = output.shard
@@ -146,50 +167,57 @@ def _evaluate(selection: Selection, variants: str, run: Run, output: Output) -> 
             "run the same command without --shard once all shards are to get the report."
         )
         return
-    from ...reports.run_format.results import check_out
+    from .run_folders import run_folders
 
-    out = output.out or selection.folder
-    if len(run.tasks) == 1:
-        check_out(out)
-    elif (out / "run.json").exists():
-        raise UserError(f"{out} holds the run of one task; pass another folder with --out.")
-    results = evaluate_tasks(selection.kind, comparisons, run.tasks, split(variants), known, run.options)
+    kind, options = selection.kind, run.options
+    asked = split(variants)
+    questions = ask_tasks(run.tasks, asked, comparisons, known, options, labelled=kind == "pair")
+    out, folders = run_folders(kind, selection.name, comparisons, questions, options, output.out, output.overwrite)
+    results = evaluate_questions(kind, comparisons, questions, known, options)
     if len(results) == 1:
         _finish(results[0], out, output)
     else:
-        _finish_several(results, out, output)
+        _finish_several(results, out, folders, output)
+    end_incomplete(results)
 
 
 def _finish(result: "RunResult", out: Path, output: Output) -> None:
     """Write the run directory and its reports, and print what the user asked to see."""
-    from ...reports.summary import summary
     from ...reports.write import write_reports
 
-    result.save(out, write_reports)
+    result.save(out, write_reports, overwrite=output.overwrite)
+    show(result, out, output, all_of_it(out), f"Its items, to filter and read: {out / 'items.html'}.")
+
+
+def all_of_it(out: Path) -> str:
+    """Where a run's reports are."""
+    return f"All of it, with figures: {out / 'leaderboard.md'}, or {out / 'report.html'} in a browser."
+
+
+def show(result: "RunResult", out: Path, output: Output, *lines: str) -> None:
+    """Print a run that was written to `out` as the user asked: as JSON, its folder alone, or a summary and `lines`."""
+    from ...reports.summary import summary
+    from ...reports.terminal import print_document
+
     if output.as_json:
         accuracy = json.loads(result.accuracy.to_json(orient="records"))
         click.echo(json.dumps({"out": str(out), "run": result.run, "accuracy": accuracy}))
     elif output.quiet:
         click.echo(out)
     else:
-        click.echo(summary(out))
-        click.echo(f"All of it, with figures: {out / 'leaderboard.md'}, or {out / 'report.html'} in a browser.")
-    if result.incomplete:
-        click.echo("Error: some log-probabilities are not finite; see the notes.", err=True)
-        sys.exit(INCOMPLETE)
+        print_document(summary(out))
+        for line in lines:
+            click.echo(line)
 
 
-def _finish_several(results: "Sequence[RunResult]", out: Path, output: Output) -> None:
+def _finish_several(results: "Sequence[RunResult]", out: Path, folders: Sequence[Path], output: Output) -> None:
     """The same for several tasks: a run directory each in `out`, and one leaderboard over them."""
     from ...reports.overview import overview, write_overview
-    from ...reports.run_format.results import check_out
+    from ...reports.terminal import print_document
     from ...reports.write import write_reports
 
-    folders = [out / _stem(result.run["task"]["name"]) for result in results]
-    for folder in folders:
-        check_out(folder)
     for result, folder in zip(results, folders, strict=True):
-        result.save(folder, write_reports)
+        result.save(folder, write_reports, overwrite=output.overwrite)
     write_overview(folders, out)
     if output.as_json:
         runs = [
@@ -200,14 +228,17 @@ def _finish_several(results: "Sequence[RunResult]", out: Path, output: Output) -
     elif output.quiet:
         click.echo(out)
     else:
-        click.echo(overview(folders))
+        print_document(overview(folders))
         click.echo(
             f"All of it: {out / 'leaderboard.md'}, and a folder with report and figures for each task beside it."
         )
+
+
+def end_incomplete(results: "Sequence[RunResult]") -> None:
+    """Exit 3, with a sentence, where a run has no answer to what was asked."""
     if any(result.incomplete for result in results):
-        click.echo("Error: some log-probabilities are not finite; see the notes.", err=True)
+        click.echo("Error: some checkpoints or log-probabilities are missing; see the notes.", err=True)
         sys.exit(INCOMPLETE)
-
-
-def _stem(name: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(name).name)[:80]
+    if any(result.unscored for result in results):
+        click.echo("Error: a reward could not be had for any item; see the notes.", err=True)
+        sys.exit(INCOMPLETE)

@@ -13,8 +13,10 @@ from .options import debug_option
 _COMMANDS = {
     "pair": "evaluate",
     "grid": "evaluate",
+    "fit": "fit",
     "plan": "evaluate",
     "report": "report",
+    "export": "export",
     "models": "models",
     "sample": "sample",
     "annotate": "annotate",
@@ -59,7 +61,9 @@ def main() -> None:
     """Run the command line; exit 0, 2 for what the user can mend, 3 for missing scores, 130 Ctrl-C, 143 SIGTERM."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        cli.main(standalone_mode=False)
+        code: object = cli.main(standalone_mode=False)
+        if isinstance(code, int):  # of a command that left by Context.exit
+            sys.exit(code)
     except UserError as error:
         if "--debug" in sys.argv:
             raise

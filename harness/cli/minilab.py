@@ -21,10 +21,16 @@ def minilab() -> None:
 
 
 @minilab.command()
-@click.option("--out", type=click.Path(path_type=Path), required=True, metavar="DIR", help="New folder to write.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Folder to write; an interrupted build goes on.",
+)
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights, data, samples and order.")
 def build(out: Path, seed: int) -> None:
-    """Train the family from scratch (about ten minutes on two cores) and measure it."""
+    """Train the family from scratch (about a quarter of an hour of one core) and measure it."""
     from ..minilab.build import build as build_family
 
     _print(build_family(out, seed), "minilab-sft")
@@ -38,13 +44,14 @@ def build(out: Path, seed: int) -> None:
 )
 def judge(models: tuple[str, ...], against: str) -> None:
     """Measure checkpoints (registry names or folders) with the world's judge on held-out prompts."""
+    registry = load_registry()
+    checkpoints = {name: find_checkpoint(name, registry) for name in (against, *models)}
     from ..minilab.benchmark import baseline_outcomes, benchmark_prompts
     from ..minilab.benchmark import judge as judge_folder
     from ..minilab.recipe import SHIPPED
     from ..minilab.threads import one_thread
 
-    registry = load_registry()
-    folders = {name: localise(find_checkpoint(name, registry)).path for name in (against, *models)}
+    folders = {name: localise(checkpoint).path for name, checkpoint in checkpoints.items()}
     prompts = benchmark_prompts(SHIPPED.benchmark_prompts)
     with one_thread():
         baseline = baseline_outcomes(folders[against], prompts)

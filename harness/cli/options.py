@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import click
 
-from ..options import Options
+from ..options import DTYPES, Options
 
 Command = TypeVar("Command", bound=Callable[..., object])
 FILE = click.Path(path_type=Path)
@@ -32,6 +32,7 @@ class Output:
 
     out: Path | None
     shard: tuple[int, int] | None
+    overwrite: bool
     quiet: bool
     as_json: bool
 
@@ -40,6 +41,17 @@ def go_offline(_ctx: click.Context, _param: click.Parameter, offline: bool) -> N
     """huggingface_hub and datasets read these when they are imported, which no command has done yet."""
     if offline:
         os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+
+
+def hush(_ctx: click.Context, _param: click.Parameter, quiet: bool) -> bool:
+    """No library shows a bar either; they read these when they are imported, which no command has done yet."""
+    if quiet:
+        os.environ |= {
+            "HF_HUB_DISABLE_PROGRESS_BARS": "1",
+            "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+            "TQDM_DISABLE": "1",
+        }
+    return quiet
 
 
 def read_shard(_ctx: click.Context, _param: click.Parameter, shard: str | None) -> tuple[int, int] | None:
@@ -61,7 +73,7 @@ _LOADING = (
     click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps, or auto."),
     click.option(
         "--dtype",
-        type=click.Choice(["auto", "float32", "float16", "bfloat16"]),
+        type=click.Choice(DTYPES),
         default="auto",
         show_default=True,
         help="auto: float32 on a CPU, half precision on an accelerator.",
@@ -88,12 +100,20 @@ _REGISTRY = click.option(
 )
 _RUN = (
     *_LOADING,
+    click.option("--quantise", type=click.Choice(["int8"]), help="Round weights to 8 bits while loading, by torchao."),
     click.option(
         "--scorer",
         default="shared-prefix",
         show_default=True,
         metavar="NAME",
         help="shared-prefix, reference, or lm-eval:<model>,<args>.",
+    ),
+    click.option(
+        "--url",
+        "urls",
+        multiple=True,
+        metavar="NAME=URL",
+        help="Server of a checkpoint, for --scorer lm-eval:local-completions; one for each, such as a=http://host:8000.",
     ),
     click.option("--batch-tokens", type=click.IntRange(min=1), help="Tokens of one forward pass; default: as fits."),
     click.option("--allow-cross-family", is_flag=True, help="Compare checkpoints that share no family or tokenizer."),
@@ -113,7 +133,9 @@ _ASKING = (
     click.option(
         "--router", metavar="CHECKPOINT", help="Routes items for cdr-adaptive-router; default: the strong one."
     ),
-    click.option("--limit", type=click.IntRange(min=1), help="Only so many items, spread evenly over the task."),
+    click.option(
+        "--limit", type=click.IntRange(min=1), help="Only so many items, drawn by --seed: of every subset its share."
+    ),
     click.option("--mean", is_flag=True, help="Log-probabilities as mean per token instead of the sum."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
     click.option(
@@ -140,20 +162,57 @@ _QUESTION = (
         help="official: cut texts and count ties as the benchmark's publication does.",
     ),
     click.option(
+        "--check-quantised",
+        type=click.IntRange(min=1),
+        metavar="N",
+        help="Score N items with the full weights too, and count the margins that change sign.",
+    ),
+    click.option(
         "--benchmark", metavar="NAME", help="Benchmark whose alignment gap comes first; default: the family's."
     ),
     click.option("--score-source", metavar="KEY", help="Benchmark scores from this source only."),
 )
+EXECUTOR = click.option(
+    "--executor",
+    metavar="ray[:HOST:PORT]",
+    help="Work on workers of Ray: ray starts them on this machine, with an address they are a cluster's; "
+    "on CPUs each has OMP_NUM_THREADS threads, else one. Default: this process.",
+)
 _OUTPUT = (
-    click.option("--out", type=FILE, help="Run directory to write."),
+    click.option("--out", type=FILE, help="Run directory to write; default: a new one in runs/."),
+    click.option("--overwrite", is_flag=True, help="Replace a run of another question there."),
     click.option(
         "--shard",
         callback=read_shard,
         metavar="I/N",
         help="Score only the I-th of N parts of the work into the store, and write no report.",
     ),
-    click.option("--quiet", is_flag=True, help="No progress bars, and only the run directory's path at the end."),
-    click.option("--json", "as_json", is_flag=True, help="Print the run record and the accuracies as JSON."),
+    EXECUTOR,
+    click.option(
+        "--tensor-parallel",
+        type=click.IntRange(min=1),
+        default=1,
+        metavar="N",
+        help="Spread each model over N processes, a GPU each or all on the CPU.",
+    ),
+    click.option(
+        "--offload", is_flag=True, help="Use all GPUs, layer after layer; what does not fit lies in memory or on disk."
+    ),
+    click.option(
+        "--quiet",
+        is_flag=True,
+        callback=hush,
+        is_eager=True,
+        help="No progress bars, and only the run directory's path at the end.",
+    ),
+    click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        callback=hush,
+        is_eager=True,
+        help="Print the run record and the accuracies as JSON.",
+    ),
 )
 
 
@@ -187,9 +246,9 @@ def output_options(command: Callable[..., object]) -> Callable[..., object]:
 
     @wraps(command)
     def with_output(
-        *, out: Path | None, shard: tuple[int, int] | None, quiet: bool, as_json: bool, **values: Any
+        *, out: Path | None, shard: tuple[int, int] | None, overwrite: bool, quiet: bool, as_json: bool, **values: Any
     ) -> object:
-        return command(output=Output(out, shard, quiet or as_json, as_json), **values)
+        return command(output=Output(out, shard, overwrite, quiet or as_json, as_json), **values)
 
     return _decorated(with_output, _OUTPUT)
 

@@ -9,23 +9,35 @@ from .options import FILE, debug_option
 
 
 @click.command()
-@click.argument("run", type=FILE, required=False)
+@click.argument("runs", type=FILE, nargs=-1, metavar="[RUN]...")
 @click.option("--published", is_flag=True, help="The paper's Tables 1 and 2, and where score sources disagree.")
 @debug_option
-def report(run: Path | None, published: bool) -> None:
-    """Rebuild leaderboard and figures of a RUN directory; no model is needed."""
-    if (run is None) != published:
-        raise UserError("Pass either a run directory or --published.")
-    if run is None:
+def report(runs: tuple[Path, ...], published: bool) -> None:
+    """Rebuild leaderboard and figures of a RUN directory; no model is needed.
+
+    Of several runs on the same items: the others against the first, paired, and the items that changed sides.
+    """
+    if bool(runs) == published:
+        raise UserError("Pass either run directories or --published.")
+    if not runs:
         from ...model_registry.registry import load_registry
         from ...reports.published import published_report
+        from ...reports.terminal import print_document
 
         conflicts = [
             (c.checkpoint.name, c.benchmark, [(s.value, s.source, s == c.scores[0]) for s in c.scores])
             for c in load_registry().conflicts()
         ]
-        click.echo(published_report(conflicts))
+        print_document(published_report(conflicts))
+        return
+    if len(runs) > 1:
+        from ...reports.comparison_report import comparison_document
+        from ...reports.terminal import print_document
+        from ..compare_runs import compare_runs
+
+        print_document(comparison_document(compare_runs(runs)))
         return
     from ...reports.write import write_reports
 
-    click.echo(write_reports(run))
+    for run in runs:
+        click.echo(write_reports(run))

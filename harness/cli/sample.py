@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from .options import FILE, loading_options, options_of, read_shard
+from .options import EXECUTOR, FILE, hush, loading_options, options_of, read_shard
 
 
 @click.command()
@@ -21,8 +21,13 @@ from .options import FILE, loading_options, options_of, read_shard
 @click.option("--limit", type=click.IntRange(min=1), help="Only so many prompts, spread evenly over the file.")
 @click.option("--out", type=FILE, default=Path("responses.jsonl"), show_default=True, help="A .jsonl or .parquet file.")
 @click.option("--shard", callback=read_shard, metavar="I/N", help="Sample only the I-th of N parts of the prompts.")
-@click.option("--quiet", is_flag=True, help="No progress bar, and only the file's path at the end.")
-@click.option("--json", "as_json", is_flag=True, help="Print the sampling record as JSON.")
+@EXECUTOR
+@click.option(
+    "--quiet", is_flag=True, callback=hush, is_eager=True, help="No progress bar, and only the file's path at the end."
+)
+@click.option(
+    "--json", "as_json", is_flag=True, callback=hush, is_eager=True, help="Print the sampling record as JSON."
+)
 @loading_options
 def sample(prompts: str, model: str, out: Path, **settings: Any) -> None:
     """Sample responses to PROMPTS from a checkpoint, with the reason why each ended.

@@ -9,7 +9,7 @@ import click
 
 from ...errors import UserError
 from ..tuning.settings import Lora, Training
-from .options import FILE, Command, loading_options
+from .options import FILE, Command, hush, loading_options
 
 if TYPE_CHECKING:
     from ..tune import Tuned
@@ -27,8 +27,16 @@ _TRAINING = (
     click.option("--save-every", type=int, help="Steps between checkpoints; default: ten of them."),
     click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True),
     click.option("--out", type=FILE, required=True, metavar="DIR", help="New folder to write."),
-    click.option("--quiet", is_flag=True, help="No progress bar, and only the folder's path at the end."),
-    click.option("--json", "as_json", is_flag=True, help="Print the record of the run as JSON."),
+    click.option(
+        "--quiet",
+        is_flag=True,
+        callback=hush,
+        is_eager=True,
+        help="No progress bar, and only the folder's path at the end.",
+    ),
+    click.option(
+        "--json", "as_json", is_flag=True, callback=hush, is_eager=True, help="Print the record of the run as JSON."
+    ),
 )
 
 

@@ -22,7 +22,7 @@ from .training_options import given, tell, training_options
 @click.option("--normalise-weights", is_flag=True, default=None, help="Divide weights by their mean over the data.")
 @click.option("--beta", type=float, help="Default: 10 for simpo, else 0.1.")
 @click.option("--gamma-ratio", type=float, help="SimPO's target margin as a share of beta; default 0.3.")
-@click.option("--label-noise", type=float, help="rdpo: the share of labels thought to be wrong; default 0.1.")
+@click.option("--label-noise", type=float, help="robust-dpo: the share of labels thought to be wrong; default 0.1.")
 @click.option("--recipe", type=click.Choice(list(RECIPES)), help="Published settings; what is given beside it wins.")
 @click.option("--launch", metavar="NAME|FILE", help="Run under accelerate: multi_gpu, zero2, zero3, fsdp2 or a YAML.")
 @click.option("--processes", "count", type=click.IntRange(min=1), help="With --launch: how many; default: the file's.")
@@ -61,7 +61,7 @@ def tune(
     )
     if not _is_main():
         return
-    from ...reports.figure_training import write_training_figure
+    from ...reports.charts.training import write_training_figure
 
     write_training_figure(out / LOG, out)
     if not (settings["quiet"] or settings["as_json"]):

@@ -1,17 +1,19 @@
 """Sampling a list of prompts block by block: which are read together, and the rows that come out."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from rich.progress import Progress
 
 from ...errors import UserError
-from ...model_registry.checkpoint_files import LocalCheckpoint
+from ...model_registry.checkpoint_files import LocalCheckpoint, localise_again
 from ...tasks.conditioning import Conversation
 from ...tasks.item import Turn
 from ..rendering.chat import ChatRenderer
-from ..scoring.loading import LoadOptions, fit_threads, load_model, load_tokenizer
+from ..rendering.tokenizers import load_tokenizer
+from ..scoring.load_options import LoadOptions
+from ..scoring.open_models import OpenModels
 from .prompts import SamplingPrompt
 from .response_files import ResponseParts
 from .sampler import Sampler, TokenPrompt, TokenSample
@@ -20,58 +22,50 @@ from .settings import Sampling
 _PROBE = Conversation((Turn(role="user", content="What is 2 + 2?"),), "4")
 
 
-@dataclass(frozen=True, slots=True)
-class BlockSampling:
-    """What it takes to sample blocks of prompts."""
+Block = Mapping[int, tuple[SamplingPrompt, TokenPrompt]]
+"""Prompts that are read together, by their positions."""
+Rows = Mapping[int, Mapping[str, Any]]
+"""The rows of a block, by position."""
 
-    prompts: Sequence[SamplingPrompt]
-    encoded: Mapping[int, TokenPrompt]
+
+@dataclass(frozen=True, slots=True)
+class SamplingJob:
+    """A checkpoint and how it is sampled from: plain data, which opens on any machine that has the files."""
+
     local: LocalCheckpoint
-    renderer: ChatRenderer
     load: LoadOptions
     sampling: Sampling
+    end_of_turn: str | None
+    """What the template writes after a response."""
 
-    def run(self, parts: ResponseParts, blocks: Sequence[Sequence[int]], shard: tuple[int, int], quiet: bool) -> int:
-        """Sample the blocks of the shard that have rows missing; returns how many responses were drawn."""
-        index, count = shard
-        done = set(parts.places())
-        todo = [block for block in blocks[index - 1 :: count] if not done.issuperset(block)]
-        if not todo:
-            return 0
-        tokenizer: Any = load_tokenizer(self.local.path, self.load)
-        model = load_model(self.local.path, self.load)
-        fit_threads(model)
+    @property
+    def name(self) -> str:
+        """The checkpoint's."""
+        return self.local.name
+
+    def here(self) -> "SamplingJob":
+        """The same with this machine's files."""
+        local = localise_again(self.local, self.load.allow_pickle, self.load.trust_remote_code)
+        return replace(self, local=local)
+
+    def open(self) -> Callable[[Block], Rows]:
+        """Load the checkpoint; the function returned samples a block. Raises UserError where it does not load."""
+        tokenizer: Any = load_tokenizer(self.local.tokenizer, self.load)
+        model = OpenModels().open(self.local, self.load)
         sampler = Sampler(model, self._stop_tokens(model, tokenizer), self.sampling)
-        total = self.sampling.n * sum(map(len, todo))
-        with parts.writer(f"{index}-of-{count}") as writer, Progress(disable=quiet) as progress:
-            task = progress.add_task(f"sampling from {self.local.name}", total=total)
-            for block in todo:
-                drawn = sampler.samples([self.encoded[position] for position in block])
-                rows = {p: self._row(p, samples, tokenizer) for p, samples in zip(block, drawn, strict=True)}
-                writer.append(rows)
-                progress.advance(task, self.sampling.n * len(block))
-        return total
 
-    def _row(self, position: int, samples: Sequence[TokenSample], tokenizer: Any) -> dict[str, Any]:
-        prompt = self.prompts[position]
-        bodies = [s.token_ids[:-1] if s.finish == "stop" else s.token_ids for s in samples]
-        texts: list[str] = tokenizer.batch_decode(
-            [list(ids) for ids in bodies], skip_special_tokens=True, clean_up_tokenization_spaces=False
-        )
-        responses = [
-            {"text": text, "finish_reason": sample.finish, "tokens": len(sample.token_ids)}
-            for text, sample in zip(texts, samples, strict=True)
-        ]
-        row = {"id": prompt.id, "prompt": list(prompt.turns), "responses": responses}
-        return row | {"subset": prompt.subset, "problem": prompt.problem}
+        def rows(block: Block) -> Rows:
+            drawn = sampler.samples([tokens for _, tokens in block.values()])
+            of_block = zip(block.items(), drawn, strict=True)
+            return {position: _row(prompt, samples, tokenizer) for (position, (prompt, _)), samples in of_block}
+
+        return rows
 
     def _stop_tokens(self, model: Any, tokenizer: Any) -> set[int]:
         """Ids of the template's end-of-turn marker and of every end token that model and tokenizer name."""
-        rendered = self.renderer.text(_PROBE)
-        marker = rendered.text[slice(*rendered.end_of_turn)] if rendered.end_of_turn else None
         named: Any = model.generation_config.eos_token_id
         known: Any = tokenizer.get_vocab()
-        ends: list[Any] = [tokenizer.eos_token_id, known.get(marker)]
+        ends: list[Any] = [tokenizer.eos_token_id, known.get(self.end_of_turn)]
         ends += named if isinstance(named, list) else [named]
         stop = {int(end) for end in ends if end is not None}
         if not stop:
@@ -80,6 +74,56 @@ class BlockSampling:
                 "end with a special token with --chat-template FILE."
             )
         return stop
+
+
+def end_of_turn(renderer: ChatRenderer) -> str | None:
+    """What the renderer's template writes after a response."""
+    rendered = renderer.text(_PROBE)
+    return rendered.text[slice(*rendered.end_of_turn)] if rendered.end_of_turn else None
+
+
+def in_this_process(job: SamplingJob, blocks: Iterator[Block]) -> Iterator[Rows]:
+    """The rows of each block."""
+    yield from map(job.open(), blocks)
+
+
+def sample_blocks(
+    job: SamplingJob,
+    blocks: Sequence[Block],
+    parts: ResponseParts,
+    shard: tuple[int, int],
+    quiet: bool,
+    sampled: Callable[[SamplingJob, Iterator[Block]], Iterator[Rows]] = in_this_process,
+) -> int:
+    """Sample the blocks of a shard that have rows missing; returns how many responses were drawn.
+
+    `sampled` gives the rows of blocks, in any order; this process alone writes them.
+    """
+    index, count = shard
+    done = set(parts.places())
+    todo = [block for block in blocks[index - 1 :: count] if not done.issuperset(block)]
+    if not todo:
+        return 0
+    total = job.sampling.n * sum(map(len, todo))
+    with parts.writer(f"{index}-of-{count}") as writer, Progress(disable=quiet) as progress:
+        task = progress.add_task(f"sampling from {job.name}", total=total)
+        for rows in sampled(job, iter(todo)):
+            writer.append(rows)
+            progress.advance(task, job.sampling.n * len(rows))
+    return total
+
+
+def _row(prompt: SamplingPrompt, samples: Sequence[TokenSample], tokenizer: Any) -> dict[str, Any]:
+    bodies = [s.token_ids[:-1] if s.finish == "stop" else s.token_ids for s in samples]
+    texts: list[str] = tokenizer.batch_decode(
+        [list(ids) for ids in bodies], skip_special_tokens=True, clean_up_tokenization_spaces=False
+    )
+    responses = [
+        {"text": text, "finish_reason": sample.finish, "tokens": len(sample.token_ids)}
+        for text, sample in zip(texts, samples, strict=True)
+    ]
+    row = {"id": prompt.id, "prompt": list(prompt.turns), "responses": responses}
+    return row | {"subset": prompt.subset, "problem": prompt.problem}
 
 
 def encode(
@@ -102,7 +146,8 @@ def encode(
     return encoded, too_long
 
 
-def blocks_of(encoded: Mapping[int, TokenPrompt], size: int) -> list[list[int]]:
-    """The positions of prompts that are read together, of about equal length; a function of the whole list alone."""
+def blocks_of(prompts: Sequence[SamplingPrompt], encoded: Mapping[int, TokenPrompt], size: int) -> list[Block]:
+    """The prompts that are read together, of about equal length; a function of the whole list alone."""
     order = sorted(encoded, key=lambda position: (len(encoded[position].token_ids), position))
-    return [order[start : start + size] for start in range(0, len(order), size)]
+    runs = (order[start : start + size] for start in range(0, len(order), size))
+    return [{position: (prompts[position], encoded[position]) for position in run} for run in runs]

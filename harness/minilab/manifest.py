@@ -12,7 +12,7 @@ from typing import Any, Final
 import yaml
 
 from .benchmark import Judgement, WinRate
-from .recipe import Recipe
+from .recipe import Preference, Recipe
 from .tokenizer import CHAT_TEMPLATE, END
 
 MANIFEST: Final = "manifest.json"
@@ -30,7 +30,6 @@ def write_manifest(
     folder: Path,
     seed: int,
     recipe: Recipe,
-    names: Sequence[str],
     training: Mapping[str, Any],
     measured: Mapping[str, Any],
 ) -> None:
@@ -41,7 +40,7 @@ def write_manifest(
         "versions": {"python": platform.python_version()} | {package: version(package) for package in _PACKAGES},
         "training": training,
         "measured": measured,
-        "sha256": hash_files(folder, names),
+        "sha256": hash_files(folder, recipe.names),
     }
     (folder / MANIFEST).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
 
@@ -50,16 +49,15 @@ def write_registry(
     folder: Path, recipe: Recipe, judgements: Mapping[str, Judgement], parameters: int, prefix: str = "./"
 ) -> None:
     """Write minilab.yaml, a registry file whose checkpoints lie at `prefix` + name from it."""
-    stages: dict[str, tuple[str, str, str | None, str | None]]
-    stages = {"minilab-base": ("Base", "base", None, None), "minilab-sft": ("SFT", "sft", None, "minilab-base")}
-    for objective in recipe.objectives:
-        stages[objective.name] = (objective.label, "preference", objective.loss, objective.start)
+    bases: dict[str, str] = {}
     checkpoints: list[dict[str, Any]] = []
-    for name, judgement in judgements.items():
-        label, stage, loss, start = stages[name]
-        record = {"name": name, "model": f"{prefix}{name}", "label": label, "base": "minilab-base", "stage": stage}
-        record |= {"objective": loss} if loss else {}
-        record |= {"trained_from": start} if start else {}
+    for made in recipe.checkpoints:
+        judgement = judgements[made.name]
+        bases[made.name] = made.name if made.start is None else bases[made.start]
+        record: dict[str, Any] = {"name": made.name, "model": f"{prefix}{made.name}", "label": made.label}
+        record |= {"base": bases[made.name], "stage": made.stage}
+        record |= {"objective": made.loss} if isinstance(made, Preference) else {}
+        record |= {"trained_from": made.start} if made.start else {}
         scores = [_score("minilab_judge", judgement.greedy), _score("minilab_judge_sampled", judgement.sampled)]
         checkpoints.append(record | {"parameters": parameters, "scores": scores})
     prompts = next(iter(judgements.values())).prompts
@@ -77,7 +75,7 @@ def write_registry(
             {
                 "name": "minilab",
                 "description": "Small Llamas trained from scratch in a synthetic world with a known judge",
-                "members": list(judgements),
+                "members": list(recipe.names),
                 "chat_template": CHAT_TEMPLATE,
                 "end_of_turn": END,
                 "default_task": "minilab",

@@ -1,8 +1,7 @@
 """Next-token training on packed documents: the base, and SFT."""
 
 import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +19,11 @@ from transformers import (
 
 from .documents import Document
 from .progress import ProgressBar
-from .recipe import Recipe
+from .recipe import NextToken, Recipe
 from .tokenizer import ASSISTANT, BOS, END, USER
 
 IGNORED = -100
-
-
-@dataclass(frozen=True, slots=True)
-class Stage:
-    """How long and how fast one next-token stage runs."""
-
-    steps: int
-    rows: int
-    learning_rate: float
-    answers_only: bool
-    """Whether the loss leaves the user turns out, as SFT does."""
+_DRAWN_AT_ONCE = 2000
 
 
 def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, seed: int) -> LlamaForCausalLM:
@@ -48,6 +37,7 @@ def new_model(recipe: Recipe, tokenizer: PreTrainedTokenizerFast, seed: int) -> 
         num_hidden_layers=recipe.layers,
         num_attention_heads=4,
         num_key_value_heads=2,
+        head_dim=32,  # the least that vLLM's attention kernels take
         max_position_embeddings=256,
         tie_word_embeddings=True,
         bos_token_id=special.bos_token_id,
@@ -61,21 +51,25 @@ def train_next_token(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     draw: Callable[[random.Random], Document],
-    stage: Stage,
-    block: int,
+    stage: NextToken,
+    recipe: Recipe,
     seed: int,
     scratch: Path,
     progress: ProgressBar,
 ) -> list[dict[str, float]]:
-    """Train in place on freshly drawn documents, packed into rows of `block` tokens; returns the training log."""
+    """Train in place on freshly drawn documents, packed into rows of equal length; returns the training log.
+
+    SFT's loss leaves the user turns out.
+    """
     arguments = TrainingArguments(
         output_dir=str(scratch),
         max_steps=stage.steps,
-        per_device_train_batch_size=stage.rows,
+        per_device_train_batch_size=recipe.rows,
         learning_rate=stage.learning_rate,
         **common_arguments(seed),
     )
-    rows: Any = _packed(tokenizer, draw, stage, block, random.Random(seed))
+    documents = _encoded(tokenizer, draw, random.Random(seed), answers_only=stage.start is not None)
+    rows: Any = _packed(documents, recipe.block, stage.steps * recipe.rows)
     trainer: Any = Trainer(model=model, args=arguments, train_dataset=rows, callbacks=[progress])
     trainer.remove_callback(PrinterCallback)
     trainer.train()
@@ -106,37 +100,35 @@ def loss_log(trainer: Any) -> list[dict[str, float]]:
     ]
 
 
-def _packed(
-    tokenizer: PreTrainedTokenizerBase,
-    draw: Callable[[random.Random], Document],
-    stage: Stage,
-    block: int,
-    rng: random.Random,
-) -> list[dict[str, list[int]]]:
-    """As many rows of `block` tokens as the stage reads, documents one after another."""
+def _packed(documents: Iterator[tuple[list[int], list[int]]], block: int, count: int) -> list[dict[str, list[int]]]:
+    """`count` rows of `block` tokens, documents one after another."""
     rows: list[dict[str, list[int]]] = []
     ids: list[int] = []
     labels: list[int] = []
-    while len(rows) < stage.steps * stage.rows:
-        for tokens, targets in _encode([draw(rng) for _ in range(2000)], tokenizer, stage.answers_only):
-            ids += tokens
-            labels += targets
-        whole = len(ids) // block * block
-        for start in range(0, whole, block):
-            end = start + block
-            rows.append({"input_ids": ids[start:end], "labels": labels[start:end]})
-        ids, labels = ids[whole:], labels[whole:]
-    return rows[: stage.steps * stage.rows]
+    while len(rows) < count:
+        tokens, targets = next(documents)
+        ids += tokens
+        labels += targets
+        while len(ids) >= block:
+            rows.append({"input_ids": ids[:block], "labels": labels[:block]})
+            ids, labels = ids[block:], labels[block:]
+    return rows[:count]
 
 
-def _encode(
-    documents: Sequence[Document], tokenizer: PreTrainedTokenizerBase, answers_only: bool
+def _encoded(
+    tokenizer: PreTrainedTokenizerBase,
+    draw: Callable[[random.Random], Document],
+    rng: random.Random,
+    *,
+    answers_only: bool,
 ) -> Iterator[tuple[list[int], list[int]]]:
-    """Token ids and labels of each document."""
-    heads = [BOS if d.user is None else f"{BOS}{USER}{d.user}{END}{ASSISTANT}" for d in documents]
-    tails = [f"{d.answer}{END}" for d in documents]
+    """Token ids and labels of one drawn document after another, without end."""
     tokenise: Any = tokenizer
-    head_ids: list[list[int]] = tokenise(heads)["input_ids"]
-    tail_ids: list[list[int]] = tokenise(tails)["input_ids"]
-    for head, tail in zip(head_ids, tail_ids, strict=True):
-        yield head + tail, ([IGNORED] * len(head) if answers_only else head) + tail
+    while True:
+        documents = [draw(rng) for _ in range(_DRAWN_AT_ONCE)]
+        heads = [BOS if d.user is None else f"{BOS}{USER}{d.user}{END}{ASSISTANT}" for d in documents]
+        tails = [f"{d.answer}{END}" for d in documents]
+        head_ids: list[list[int]] = tokenise(heads)["input_ids"]
+        tail_ids: list[list[int]] = tokenise(tails)["input_ids"]
+        for head, tail in zip(head_ids, tail_ids, strict=True):
+            yield head + tail, ([IGNORED] * len(head) if answers_only else head) + tail

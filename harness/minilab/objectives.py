@@ -1,25 +1,21 @@
 """The family's preference objectives, as settings of the losses of `harness/tuning`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from ..tuning.losses import LOSSES, Loss
+from ..tuning.losses import LOSSES
 from ..tuning.trainers import preference_trainer
 from .next_token import common_arguments, loss_log
 from .progress import ProgressBar
-from .recipe import Objective
+from .recipe import Preference
 
-_OWN: Final[Mapping[str, Loss]] = {
-    "rdpo": replace(LOSSES["rdpo"], settings={**LOSSES["rdpo"].settings, "label_smoothing": 0.1}),
-    # The shipped weights came from TRL's CPO trainer, whose SimPO equals ours to rounding but not bit for bit.
-    "simpo": Loss(
-        "CPO", {"loss_type": "simpo", "cpo_alpha": 0.0, "simpo_gamma": 0.5}, "trl.experimental.cpo", has_reference=False
-    ),
-}
+_LABEL_NOISE: Final = 0.1
+"""Robust DPO's share of labels thought to be wrong; here none is."""
+_GAMMA_RATIO: Final = 0.25
+"""SimPO's target margin as a share of beta."""
 
 
 def train_preference(
@@ -27,16 +23,16 @@ def train_preference(
     reference: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     pairs: Sequence[Mapping[str, str]],
-    objective: Objective,
+    objective: Preference,
     batch: int,
     seed: int,
     scratch: Path,
     progress: ProgressBar,
 ) -> list[dict[str, float]]:
-    """Train in place on the pairs, one epoch; returns the training log. `reference` stays as it is."""
-    arguments = {
+    """Train in place on the pairs; returns the training log. `reference` stays as it is."""
+    arguments: dict[str, Any] = {
         "output_dir": str(scratch),
-        "num_train_epochs": 1,
+        "num_train_epochs": objective.epochs,
         "per_device_train_batch_size": batch,
         "learning_rate": objective.learning_rate,
         "beta": objective.beta,
@@ -44,9 +40,18 @@ def train_preference(
         "activation_checkpointing": False,
         **common_arguments(seed),
     }
-    loss = _OWN.get(objective.loss) or LOSSES[objective.loss]
-    rows = _unpaired(pairs) if objective.loss == "kto" else pairs
-    trainer = preference_trainer(loss, arguments, model, tokenizer, rows, reference=reference, callbacks=[progress])
+    if objective.loss == "robust-dpo":
+        arguments["label_smoothing"] = _LABEL_NOISE
+    trainer = preference_trainer(
+        LOSSES[objective.loss],
+        arguments,
+        model,
+        tokenizer,
+        _unpaired(pairs) if objective.loss == "kto" else pairs,
+        reference=reference,
+        gamma=_GAMMA_RATIO * objective.beta if objective.loss == "simpo" else None,
+        callbacks=[progress],
+    )
     trainer.train()
     return loss_log(trainer)
 

@@ -1,30 +1,28 @@
 """On-policy preference pairs: a checkpoint's own samples, told apart by the world's judge."""
 
 import random
-from collections.abc import Collection
 
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ...tasks.minilab.prompts import Prompt
 from ...tasks.minilab.world import draw_prompt, is_good
 from .generation import generate
+from .recipe import Recipe
 from .tokenizer import ASSISTANT, BOS, END, USER
 
 
 def sample_pairs(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
-    prompts: int,
-    samples: int,
-    subsets: Collection[str],
+    recipe: Recipe,
     seed: int,
 ) -> list[dict[str, str]]:
     """One pair for each prompt of which some samples are good and some bad: {"prompt", "chosen", "rejected"}.
 
     The texts hold the template's special tokens, so that training sees exactly the tokens that are scored later.
     """
-    rng = random.Random(seed)
-    drawn = [draw_prompt("train", rng, subsets) for _ in range(prompts)]
+    rng, samples = random.Random(seed), recipe.samples_per_prompt
+    drawn = [draw_prompt("train", rng, recipe.subsets) for _ in range(recipe.preference_prompts)]
     repeated = [prompt for prompt in drawn for _ in range(samples)]
     responses = generate(model, tokenizer, repeated, seed=seed)
     pairs: list[dict[str, str]] = []

@@ -7,17 +7,18 @@ end-of-turn marker right after it. A conversation is rendered with its response 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from tokenizers import processors
-from transformers import PreTrainedTokenizerBase
 
 from ...errors import UserError
 from ...tasks.conditioning import Conversation
 from ...tasks.item import Turn
 from ..scoring.protocol import ScoringRequest
 from .time_limit import OutOfTime, cpu_limit
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _RENDER_SECONDS = 10.0
 _SECONDS_EACH = 0.01
@@ -55,6 +56,10 @@ class Rendering:
     """Whether an end-of-turn token is among the scored ones."""
 
 
+CONTEXT = 4
+"""Tokens before one with which it is decoded: enough for a character of four bytes."""
+
+
 class ChatRenderer:
     """Renders conversations for one tokenizer and one chat template.
 
@@ -70,7 +75,7 @@ class ChatRenderer:
 
     def __init__(
         self,
-        tokenizer: PreTrainedTokenizerBase,
+        tokenizer: "PreTrainedTokenizerBase",
         chat_template: str | None = None,
         end_of_turn: str | None = None,
         max_length: int | None = None,
@@ -98,7 +103,6 @@ class ChatRenderer:
         """Two renderers of one identity, max_length and cut give the same requests."""
         # A post-processor would add special tokens, or trim the white space that a token covers from its offsets.
         hf.backend_tokenizer.post_processor = processors.Sequence([])
-        self._around = lru_cache(maxsize=4)(self._render_around)
 
     def text(self, conversation: Conversation) -> RenderedText:
         """Render to a string; UserError where the template refuses the conversation or rewrites the response."""
@@ -115,9 +119,9 @@ class ChatRenderer:
 
     def render(self, conversations: Sequence[Conversation]) -> list[Rendering]:
         """The renderings of many conversations, in order."""
-        texts = self._texts(conversations)
-        if not texts:
+        if not conversations:
             return []
+        texts = self._texts(conversations)
         encoded = self._tokenizer(
             [t.text for t in texts],
             add_special_tokens=False,
@@ -129,6 +133,15 @@ class ChatRenderer:
         rows = zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
         return [self._fit(self._request(text, ids, offsets), text) for text, ids, offsets in rows]
 
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """What each token adds to the text; U+FFFD where that is a part of a character."""
+        texts: list[str] = []
+        for end in range(1, len(ids) + 1):
+            start = max(0, end - CONTEXT)
+            before, after = (self._tokenizer.decode(ids[start:stop]) for stop in (end - 1, end))
+            texts.append(after.removeprefix(before.rstrip("\ufffd")))
+        return texts
+
     def check_unrendered(self, content: str, name: str) -> None:
         """Refuse a turn that begins with a special token, as a rendered conversation does; raises UserError."""
         if content.lstrip().startswith(self._special):
@@ -138,7 +151,7 @@ class ChatRenderer:
 
     def generation_prompt(self, turns: Sequence[Turn]) -> tuple[int, ...]:
         """The tokens that a model continues with a response to the turns: their text, the assistant's head, one BOS."""
-        text = self._render(tuple((turn["role"], turn["content"]) for turn in turns), None)
+        (text,) = self._render([list(turns)], generation_prompt=True)
         ids: list[int] = self._tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]
         leading = next((i for i, token in enumerate(ids) if token != self._bos), len(ids))
         return (*([] if self._bos is None else [self._bos]), *ids[leading:])
@@ -147,22 +160,24 @@ class ChatRenderer:
         """The rendered strings, within a limit of time: a template is a program that others wrote."""
         try:
             with cpu_limit(_RENDER_SECONDS + _SECONDS_EACH * len(conversations)):
-                return [self._text(conversation) for conversation in conversations]
+                prompts = list(dict.fromkeys(_prompt(conversation) for conversation in conversations))
+                around = self._render([_messages(prompt, _PLACEHOLDER) for prompt in prompts])
+                before_and_after = dict(zip(prompts, map(_split, around), strict=True))
+                texts = self._render([_messages(_prompt(c), c.response) for c in conversations])
         except OutOfTime:
             raise UserError(
                 "The chat template takes far too long to write a conversation; pass another with --chat-template FILE."
             ) from None
+        pairs = zip(conversations, texts, strict=True)
+        return [self._text(c.response, text, *before_and_after[_prompt(c)]) for c, text in pairs]
 
-    def _text(self, conversation: Conversation) -> RenderedText:
-        turns = tuple((turn["role"], turn["content"]) for turn in conversation.messages)
-        before, after = self._around(turns)
-        text = self._render(turns, conversation.response)
+    def _text(self, response: str, text: str, before: str, after: str) -> RenderedText:
+        """Where the response and the marker after it lie, given what the template writes around any response."""
         start, end = len(before), len(text) - len(after)
-        response = text[start:end]
-        kept = (conversation.response, conversation.response.strip())
-        if not (text.startswith(before) and text.endswith(after) and start < end and response in kept):
+        kept = (response, response.strip())
+        if not (text.startswith(before) and text.endswith(after) and start < end and text[start:end] in kept):
             raise UserError(
-                f"The chat template changes the response {conversation.response[:60]!r}; "
+                f"The chat template changes the response {response[:60]!r}; "
                 "pass a template that writes responses as they are with --chat-template FILE."
             )
         gap = len(after) - len(after.lstrip())
@@ -211,29 +226,41 @@ class ChatRenderer:
         cut = ScoringRequest(token_ids, tuple(position - excess for position in request.scored))
         return Rendering(cut, True, end_of_turn)
 
-    def _render_around(self, turns: tuple[tuple[str, str], ...]) -> tuple[str, str]:
-        before, found, after = self._render(turns, _PLACEHOLDER).rpartition(_PLACEHOLDER)
-        if not found:
-            raise UserError("The chat template leaves the response out; pass another with --chat-template FILE.")
-        return before, after
-
-    def _render(self, turns: tuple[tuple[str, str], ...], response: str | None) -> str:
-        """The turns with their response, or None for the assistant's head alone, which a model continues."""
-        whole = turns if response is None else (*turns, ("assistant", response))
-        messages = [{"role": role, "content": content} for role, content in whole]
+    def _render(self, conversations: list[list[Turn]], generation_prompt: bool = False) -> list[str]:
+        """The template's text of each; with the assistant's head at the end, which a model continues, if asked."""
         try:
             return self._tokenizer.apply_chat_template(
-                messages,
+                conversations,
                 chat_template=_DATE_MACRO + self.template,
                 tokenize=False,
-                add_generation_prompt=response is None,
+                add_generation_prompt=generation_prompt,
                 date_string=_DATE,
             )
         except Exception as error:  # a template is a program that others wrote and may raise anything
+            if len(conversations) > 1:  # to name the one that is refused
+                return [text for one in conversations for text in self._render([one], generation_prompt)]
+            roles = [turn["role"] for one in conversations for turn in one]
+            roles += ["assistant"] if generation_prompt else []
             raise UserError(
-                f"The chat template refuses turns of {', '.join(role for role, _ in turns)} and assistant ({error}); "
+                f"The chat template refuses turns of {', '.join(roles[:-1])} and {roles[-1]} ({error}); "
                 "pass a template that takes them with --chat-template FILE."
             ) from error
+
+
+def _prompt(conversation: Conversation) -> tuple[tuple[str, str], ...]:
+    return tuple((turn["role"], turn["content"]) for turn in conversation.messages)
+
+
+def _messages(prompt: tuple[tuple[str, str], ...], response: str) -> list[Turn]:
+    return [*(Turn(role=role, content=content) for role, content in prompt), Turn(role="assistant", content=response)]
+
+
+def _split(text: str) -> tuple[str, str]:
+    """What stands before and after the placeholder."""
+    before, found, after = text.rpartition(_PLACEHOLDER)
+    if not found:
+        raise UserError("The chat template leaves the response out; pass another with --chat-template FILE.")
+    return before, after
 
 
 def _covering(offsets: list[tuple[int, int]], span: tuple[int, int]) -> list[int]:

@@ -4,20 +4,21 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
-
-from transformers import PreTrainedTokenizerBase
+from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError
-from ...model_registry.checkpoint_files import LocalCheckpoint, localise
+from ...model_registry.checkpoint_files import LocalCheckpoint, check_files, localise
 from ...model_registry.registry import Registry
 from ...model_registry.schema import Checkpoint, Family
 from ...tasks.conditioning import Conversation
 from ...tasks.item import Turn
 from ...tasks.task import Official
 from ..options import Loading
-from ..scoring.loading import LoadOptions, load_tokenizer
 from .chat import ChatRenderer
+from .tokenizers import load_tokenizer
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 _PROBE = Conversation((Turn(role="user", content="What is 2 + 2?"),), "4")
 
@@ -51,7 +52,6 @@ def open_group(
     family: Family | None,
     registry: Registry,
     options: Loading,
-    load: LoadOptions,
     cut: Official | None = None,
 ) -> Group:
     """Find the checkpoints' files and tokenizers, settle on one template, and check that all see the same text.
@@ -61,14 +61,18 @@ def open_group(
     Raises UserError where the checkpoints are not comparable.
     """
     cross_family = _check_families(checkpoints, family, registry, options.allow_cross_family)
+    given = _given_template(options)
     locals_ = [
-        localise(c, allow_pickle=options.allow_pickle, trust_remote_code=options.trust_remote_code) for c in checkpoints
+        localise(c, registry, allow_pickle=options.allow_pickle, trust_remote_code=options.trust_remote_code)
+        for c in checkpoints
     ]
-    tokenizers = [load_tokenizer(local.path, load) for local in locals_]
+    for local in locals_:
+        check_files(local, allow_pickle=options.allow_pickle)
+    tokenizers = [load_tokenizer(local.tokenizer, options) for local in locals_]
     if family is None and not cross_family:
         cross_family = _check_tokenizers(checkpoints, tokenizers, options.allow_cross_family)
-    notes = [*cross_family, *_namesakes(checkpoints, registry)]
-    template, source = _template(family, locals_, tokenizers, options)
+    notes = [*cross_family, *_namesakes(checkpoints, registry), *_adapters(locals_), *_formats(locals_)]
+    template, source = _template(given, family, locals_, tokenizers)
     if family is None and options.chat_template is None:
         other = [c.name for c, t in zip(checkpoints, tokenizers, strict=True) if _own(t) not in (None, template)]
         notes += [
@@ -110,8 +114,31 @@ def _namesakes(checkpoints: Sequence[Checkpoint], registry: Registry) -> list[st
     ]
 
 
+def _adapters(locals_: Sequence[LocalCheckpoint]) -> list[str]:
+    """What the members that are adapters stand on."""
+    return [
+        f"{local.name} is an adapter ({local.adapter}) on {local.whole.name}, to which it was added in every pass."
+        for local in locals_
+        if local.adapter is not None
+    ]
+
+
+def _formats(locals_: Sequence[LocalCheckpoint]) -> list[str]:
+    """A warning where some members have quantised weights and others have none, or others."""
+    formats: dict[str, list[str]] = {}
+    for local in locals_:
+        formats.setdefault(local.quantised or "plain weights", []).append(local.name)
+    if len(formats) < 2:
+        return []
+    listed = "; ".join(f"{', '.join(names)}: {kind}" for kind, names in formats.items())
+    return [
+        f"Checkpoints differ in the format of their weights ({listed}): their rounding does not cancel in the reward; "
+        "--check-quantised N measures what it changes."
+    ]
+
+
 def _check_tokenizers(
-    checkpoints: Sequence[Checkpoint], tokenizers: Sequence[PreTrainedTokenizerBase], allow_cross_family: bool
+    checkpoints: Sequence[Checkpoint], tokenizers: "Sequence[PreTrainedTokenizerBase]", allow_cross_family: bool
 ) -> list[str]:
     """Checkpoints of no common family must share a tokenizer; returns a note as `_check_families` does."""
     for checkpoint, tokenizer in zip(checkpoints[1:], tokenizers[1:], strict=True):
@@ -129,25 +156,32 @@ def _incomparable(first: str, second: str, reason: str, allow_cross_family: bool
     return [f"{first} and {second} {reason}; they were compared because of --allow-cross-family."]
 
 
-def _vocabulary(tokenizer: PreTrainedTokenizerBase) -> str:
+def _vocabulary(tokenizer: "PreTrainedTokenizerBase") -> str:
     """What decides how a tokenizer cuts text, as canonical JSON."""
     hf: Any = tokenizer
     parts: dict[str, Any] = json.loads(hf.backend_tokenizer.to_str())
     return json.dumps([parts.get(key) for key in ("model", "normalizer", "pre_tokenizer", "added_tokens")])
 
 
+def _given_template(options: Loading) -> tuple[str, str] | None:
+    """The user's own template and its file. Raises UserError where it cannot be read."""
+    if options.chat_template is None:
+        return None
+    try:
+        return options.chat_template.read_text(encoding="utf-8"), str(options.chat_template)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"The chat template {options.chat_template} cannot be read; check the path.") from error
+
+
 def _template(
+    given: tuple[str, str] | None,
     family: Family | None,
     locals_: Sequence[LocalCheckpoint],
-    tokenizers: Sequence[PreTrainedTokenizerBase],
-    options: Loading,
+    tokenizers: "Sequence[PreTrainedTokenizerBase]",
 ) -> tuple[str | None, str]:
     """The template and where it comes from: the user's file, the family's, or the first checkpoint's own."""
-    if options.chat_template is not None:
-        try:
-            return options.chat_template.read_text(encoding="utf-8"), str(options.chat_template)
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"The chat template {options.chat_template} cannot be read; check the path.") from error
+    if given is not None:
+        return given
     if family is not None and family.chat_template is not None:
         return family.chat_template, f"family {family.name}"
     for local, tokenizer in zip(locals_, tokenizers, strict=True):
@@ -164,7 +198,7 @@ def _end_of_turn(renderers: Sequence[ChatRenderer]) -> str | None:
     return next((t.text[slice(*t.end_of_turn)] for t in texts if t.end_of_turn is not None), None)
 
 
-def _own(tokenizer: PreTrainedTokenizerBase) -> str | None:
+def _own(tokenizer: "PreTrainedTokenizerBase") -> str | None:
     hf: Any = tokenizer
     try:
         return hf.get_chat_template()

@@ -2,10 +2,10 @@
 
 import hashlib
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import count
 
 import numpy as np
 from rich.console import Console
@@ -27,7 +27,7 @@ from .answers import Answers
 from .claims import Claim, Claims
 from .parts import Part, PartRenderer, RenderedPart
 from .store import ScorerReport, ScoreStore
-from .work_units import Executor, ScoredUnit, ScorerSettings, WorkUnit, cut_units
+from .work_units import CheckpointWork, Executor, ScoredUnit, ScorerSettings, WorkUnit, cut_units
 
 CHUNK_SECONDS = 20.0
 """A killed run loses at most what was scored since the last chunk was written, and the units in flight."""
@@ -53,9 +53,12 @@ class CheckpointPlan:
 class _Job:
     """A part whose missing scores this process computes."""
 
+    local: LocalCheckpoint
     part: Part
     rendered: RenderedPart
     keys: list[bytes | None]
+    answers: Answers
+    """Where its answers go."""
     claim: Claim
     waiting: int
     """Units that are not answered yet."""
@@ -71,6 +74,15 @@ class _Job:
 class _Rate(ProgressColumn):
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")
+
+
+class _Status(ProgressColumn):
+    def __init__(self, executor: Executor) -> None:
+        super().__init__()
+        self._executor = executor
+
+    def render(self, task: Task) -> Text:  # noqa: ARG002
+        return Text(self._executor.status)
 
 
 class Runner:
@@ -95,6 +107,7 @@ class Runner:
         self.reports: dict[str, ScorerReport] = {}
         """What the scorers had to say, in this run or in those that filled the store, by checkpoint."""
         self._jobs: dict[int, _Job] = {}
+        self._numbers = count()
         self._claims = Claims(store.folder)
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -102,6 +115,7 @@ class Runner:
             MofNCompleteColumn(),
             _Rate(),
             TimeRemainingColumn(),
+            _Status(executor),
             console=Console(stderr=True),
             transient=True,
             disable=quiet,
@@ -119,17 +133,10 @@ class Runner:
         todo = {number: list(plan.parts) for number, plan in enumerate(plans)}
         with self._progress:
             self._bar = self._progress.add_task("", total=sum(plan.size for plan in plans))
-            done: list[int] = []
-            while len(done) < len(plans):
-                number = min(todo.keys() - set(done), key=lambda n: (self._scored_by_others(plans[n]), n))
-                done.append(number)
-                following = next((plans[n].local.path for n in todo if n not in done), None)
-                self._progress.update(self._bar, description=f"{plans[number].local.name} ({len(done)}/{len(plans)})")
-                todo[number] = self._pass(plans[number], todo[number], answers[number], following)
+            self._pass(plans, todo, answers)
             while any(todo.values()):
                 self._wait(plans, todo)
-                for number, parts in todo.items():
-                    todo[number] = self._pass(plans[number], parts, answers[number], None)
+                self._pass(plans, todo, answers)
             self._progress.remove_task(self._bar)
         for plan in plans:
             self.reports[plan.local.name] = self.store.report(self.settings.keys(plan.local).identity)
@@ -137,14 +144,24 @@ class Runner:
 
     def keys(self, local: LocalCheckpoint, rendered: RenderedPart) -> list[bytes | None]:
         """The store's key of each conversation; None where the response does not fit."""
-        key_of, requests = self.settings.keys(local), rendered.requests
-        fits = (rendered.lengths > 0).tolist()
-        return [key_of.key(requests.tokens(i), requests.positions(i)) if fits[i] else None for i in range(len(fits))]
+        requests = rendered.requests
+        keys = self.settings.keys(local).keys(requests.token_ids, requests.scored, requests.offsets)
+        return [key if fits else None for key, fits in zip(keys, (rendered.lengths > 0).tolist(), strict=True)]
+
+    def _next(self, plans: Sequence[CheckpointPlan], coming: Collection[int], held: str | None) -> int | None:
+        """The plan to take up: best one whose model is in memory, then one that others are not at, then the first."""
+
+        def order(number: int) -> tuple[bool, int, int]:
+            plan = plans[number]
+            return plan.local.whole.weights != held, self._scored_by_others(plan), number
+
+        return min(coming, key=order, default=None)
 
     def _scored_by_others(self, plan: CheckpointPlan) -> int:
         return sum(name.startswith(plan.local.weights[:32]) for name in self._claims.living())
 
     def _wait(self, plans: Sequence[CheckpointPlan], todo: dict[int, list[Part]]) -> None:
+        self.executor.release()  # whoever scores them may need what this process holds
         names = [plans[number].local.name for number, parts in todo.items() if parts]
         owners = sorted({self._claims.owner(name) for name in self._claims.living()})
         told = f"{', '.join(names)}, scored by {', '.join(owners)}"
@@ -152,27 +169,41 @@ class Runner:
         time.sleep(POLL_SECONDS)
         self.store.refresh()
 
-    def _pass(self, plan: CheckpointPlan, parts: list[Part], answers: Answers, following: Path | None) -> list[Part]:
-        """Answer parts of a plan; returns those that other processes are scoring."""
-        left: list[Part] = []
+    def _pass(self, plans: Sequence[CheckpointPlan], todo: dict[int, list[Part]], answers: Sequence[Answers]) -> None:
+        """Answer the parts of `todo`, by plan; what is left there are those that other processes are scoring."""
         try:
-            units = self._units(plan, parts, answers, left)
-            for scored in self.executor.score(plan.local, units, following):
-                self._take(scored, plan, answers)
+            for scored in self.executor.run(self._work(plans, todo, answers)):
+                self._take(scored)
         finally:
             with ExitStack() as claims:  # a full disk must not keep one
                 for job in self._jobs.values():
                     claims.callback(job.claim.close)
                 for job in self._jobs.values():
-                    self._write(job, plan.local)
+                    self._write(job)
             self._jobs.clear()
-        return left
+
+    def _work(
+        self, plans: Sequence[CheckpointPlan], todo: dict[int, list[Part]], answers: Sequence[Answers]
+    ) -> Iterator[CheckpointWork]:
+        """The plans that have parts to do, those of one base together, those first that fewer others score."""
+        coming = {number for number, parts in todo.items() if parts}
+        asked = len(coming)
+        number = self._next(plans, coming, None)
+        while number is not None:
+            coming.remove(number)
+            plan, parts, todo[number] = plans[number], todo[number], []
+            after = self._next(plans, coming, plan.local.whole.weights)
+            following = plans[after].local if after is not None else None
+            told = f"{plan.local.name} ({asked - len(coming)}/{asked})"
+            self._progress.update(self._bar, description=told)
+            yield CheckpointWork(plan.local, self._units(plan, parts, answers[number], todo[number]), following)
+            number = after
 
     def _units(
         self, plan: CheckpointPlan, parts: Sequence[Part], answers: Answers, left: list[Part]
     ) -> Iterator[WorkUnit]:
         """The units of the parts that this process can claim; the others are added to `left`."""
-        for number, part in enumerate(parts):
+        for part in parts:
             rendered = self.renderer.render(plan.renderer, part)
             keys = self.keys(plan.local, rendered)
             claim = self._claims.take(claim_name(plan.local, keys)) if self.missing(keys) else None
@@ -186,8 +217,9 @@ class Runner:
             if claim is None:
                 left.append(part)
                 continue
+            number = next(self._numbers)
             units = list(self._missing_units(number, rendered, keys))
-            self._jobs[number] = _Job(part, rendered, keys, claim, len(units))
+            self._jobs[number] = _Job(plan.local, part, rendered, keys, answers, claim, len(units))
             for unit in units:
                 if not claim.held():
                     left.append(part)
@@ -207,7 +239,7 @@ class Runner:
             if wanted:
                 yield WorkUnit(part, np.array(wanted), rendered.requests.take(wanted))
 
-    def _take(self, scored: ScoredUnit, plan: CheckpointPlan, answers: Answers) -> None:
+    def _take(self, scored: ScoredUnit) -> None:
         """Keep a unit's answer; with the last one of a part, give the part's answers and let its claim go."""
         job = self._jobs[scored.unit.part]
         conversations: list[int] = scored.unit.conversations.tolist()
@@ -217,22 +249,22 @@ class Runner:
             job.chunk[key] = (value, int(job.rendered.lengths[i]))
         job.report = scored.report
         count = len(scored.logprobs)
-        self.scored[plan.local.name] = self.scored.get(plan.local.name, 0) + count
+        self.scored[job.local.name] = self.scored.get(job.local.name, 0) + count
         job.shown += count
         self._progress.advance(self._bar, count)
         job.waiting -= 1
         if not job.waiting or time.monotonic() - job.written > CHUNK_SECONDS:
-            self._write(job, plan.local)
+            self._write(job)
         if not job.waiting:
             del self._jobs[scored.unit.part]
             job.claim.close()
-            self._collect(job.part, job.rendered, job.keys, answers, job.shown)
+            self._collect(job.part, job.rendered, job.keys, job.answers, job.shown)
 
-    def _write(self, job: _Job, local: LocalCheckpoint) -> None:
+    def _write(self, job: _Job) -> None:
         if job.chunk:
-            self.store.add_report(self.settings.keys(local).identity, job.report)
+            self.store.add_report(self.settings.keys(job.local).identity, job.report)
             values, lengths = zip(*job.chunk.values(), strict=True)
-            self.store.append(list(job.chunk), values, lengths, local.name)
+            self.store.append(list(job.chunk), values, lengths, job.local.name)
         job.chunk, job.written = {}, time.monotonic()
 
     def _collect(

@@ -6,6 +6,7 @@ temporary name and renamed, so that a killed run loses at most the chunk in flig
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import uuid
@@ -43,11 +44,25 @@ class ScoreKeys:
         self.identity = self._checkpoint.hexdigest()
         """Of checkpoint, precision and scorer: what a scorer's report is filed under."""
 
-    def key(self, token_ids: NDArray[np.int32], scored: NDArray[np.intp]) -> bytes:
-        """The key of one request, 16 bytes, from its tokens and the positions of the scored ones."""
+    def keys(self, token_ids: NDArray[np.int32], scored: NDArray[np.bool_], offsets: NDArray[np.int64]) -> list[bytes]:
+        """The keys of n requests, 16 bytes each, from their tokens and the positions of the scored ones.
+
+        Args:
+            token_ids: (T,), those of one request after another.
+            scored: (T,), whether a token is scored.
+            offsets: (n + 1,), where each request's tokens start.
+        """
+        places = np.flatnonzero(scored)
+        ends = np.searchsorted(places, offsets)
+        within = places - np.repeat(offsets[:-1], np.diff(ends))
+        tokens, positions = token_ids.astype("<i4", copy=False).tobytes(), within.astype("<i4").tobytes()
+        spans = zip(*(itertools.pairwise((4 * starts).tolist()) for starts in (offsets, ends)), strict=True)
+        return [self._key(tokens[a:b], positions[c:d]) for (a, b), (c, d) in spans]
+
+    def _key(self, tokens: bytes, positions: bytes) -> bytes:
         state = self._checkpoint.copy()
-        state.update(token_ids.astype("<i4", copy=False).tobytes())
-        state.update(_NO_POSITION + scored.astype("<i4").tobytes())
+        state.update(tokens)
+        state.update(_NO_POSITION + positions)
         return state.digest()
 
 

@@ -3,18 +3,17 @@
 import gc
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from threading import Thread
 
 import numpy as np
-import torch
 
 from ...model_registry.checkpoint_files import LocalCheckpoint
+from ..scoring.open_models import OpenModels
 from ..scoring.opening import scorer_opener
 from ..scoring.protocol import Scorer
-from ..scoring.shared_prefix import SharedPrefixScorer
-from .work_units import ScoredUnit, ScorerReport, ScorerSettings, WorkUnit
+from .work_units import CheckpointWork, ScoredUnit, ScorerReport, ScorerSettings, WorkUnit
 
 
 @dataclass(slots=True)
@@ -24,44 +23,63 @@ class ThisProcess:
     settings: ScorerSettings
     keep: bool = False
     """Leave a checkpoint open until another one is asked, or `release` is called."""
+    status: str = ""
+    place: str = "this process"
     _opened: tuple[tuple[str, str], Scorer] | None = None
+    _models: OpenModels = field(default_factory=OpenModels)
+
+    def run(self, work: Iterator[CheckpointWork]) -> Iterator[ScoredUnit]:
+        """See `Executor.run`: one checkpoint after another."""
+        for asked in work:
+            yield from self.score(asked.local, asked.units, asked.following)
 
     def open(self, local: LocalCheckpoint) -> Scorer:
         """The checkpoint's scorer. Raises UserError where it does not load."""
         s = self.settings
-        return scorer_opener(s.scorer, s.load, s.batch_tokens, s.max_length)[1](local)
+        return scorer_opener(s.scorer, s.load, s.batch_tokens, s.max_length, self._models, s.urls)[1](local)
 
-    def score(self, local: LocalCheckpoint, units: Iterator[WorkUnit], following: Path | None) -> Iterator[ScoredUnit]:
-        """See `Executor.score`."""
-        first = next(units, None)
-        if first is None:
-            return
+    def score(
+        self, local: LocalCheckpoint, units: Iterator[WorkUnit], following: LocalCheckpoint | None
+    ) -> Iterator[ScoredUnit]:
+        """Answer one checkpoint's units; the model stays where `following`, the next one, is another adapter on it."""
+        try:
+            for unit in units:
+                yield score_unit(self._scorer(local, following), unit)
+        finally:
+            if not self.keep:
+                self._opened = None
+                if not self._models.serves(following):
+                    self.release()
+
+    def _scorer(self, local: LocalCheckpoint, following: LocalCheckpoint | None) -> Scorer:
+        """The checkpoint's scorer, opened with its first unit."""
         name = (local.name, local.weights)
         if self._opened is None or self._opened[0] != name:
-            self.release()
+            self._opened = None
             self._opened = (name, self.open(local))
-        scorer = self._opened[1]
-        if following is not None:
-            Thread(target=_read_ahead, args=(following,), daemon=True).start()
-        try:
-            yield score_unit(scorer, first)
-            for unit in units:
-                yield score_unit(scorer, unit)
-        finally:
-            del scorer
-            if not self.keep:
-                self.release()
+            if following is not None and not self._models.serves(following):
+                Thread(target=_read_ahead, args=(following.whole.path,), daemon=True).start()
+        return self._opened[1]
 
     def release(self) -> None:
         """Let the checkpoint go that is open, before the next one is loaded."""
         self._opened = None
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        self._models.release()
+
+
+def free_memory() -> None:
+    """Give back what no model uses any more."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def score_unit(scorer: Scorer, unit: WorkUnit) -> ScoredUnit:
     """All of a unit's log-probabilities, and what the scorer has had to say."""
+    from ..scoring.shared_prefix import SharedPrefixScorer
+
     values = np.zeros(len(unit.requests))
     for batch, logprobs in scorer.score(unit.requests.unpacked()):
         values[batch] = logprobs

@@ -1,15 +1,14 @@
 """Work units: the requests of one checkpoint that are scored in one go. They travel: data in, floats out."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...model_registry.checkpoint_files import LocalCheckpoint
-from ..scoring.loading import LoadOptions
+from ..scoring.load_options import LoadOptions
 from .packed import PackedRequests
 from .store import ScoreKeys, ScorerReport
 
@@ -28,6 +27,8 @@ class ScorerSettings:
     load: LoadOptions
     batch_tokens: int | None
     max_length: int | None
+    urls: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Checkpoint → the address of its server, where servers are asked."""
 
     @property
     def unit_tokens(self) -> int:
@@ -36,7 +37,7 @@ class ScorerSettings:
 
     def keys(self, local: LocalCheckpoint) -> ScoreKeys:
         """What makes the keys of a checkpoint's scores."""
-        return ScoreKeys(local.weights, self.load.dtype, self.kind)
+        return ScoreKeys(local.weights, self.load.numbers, self.kind)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,14 +61,45 @@ class ScoredUnit:
     """What the scorer has had to say so far; kept before the scores are, so that nobody finds them without it."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class CheckpointWork:
+    """What one checkpoint is asked in a pass."""
+
+    local: LocalCheckpoint
+    units: Iterator[WorkUnit]
+    """Rendered and claimed as they are taken; none where the store has everything."""
+    following: LocalCheckpoint | None
+    """The checkpoint that comes next."""
+
+
 class Executor(Protocol):
-    """Scores units somewhere: in this process, or in many."""
+    """Scores units somewhere: in this process, or on many machines."""
 
-    def score(self, local: LocalCheckpoint, units: Iterator[WorkUnit], following: Path | None) -> Iterator[ScoredUnit]:
-        """Answer units as they are done, in any order; several may be taken before one is answered.
+    @property
+    def settings(self) -> ScorerSettings:
+        """How checkpoints are opened."""
+        ...
 
-        Nothing is opened before the first unit comes. `following` is the folder of the checkpoint that comes next.
+    @property
+    def status(self) -> str:
+        """What to show beside progress, such as how many workers there are."""
+        ...
+
+    @property
+    def place(self) -> str:
+        """Where units were scored so far, as the run record tells it."""
+        ...
+
+    def run(self, work: Iterator[CheckpointWork]) -> Iterator[ScoredUnit]:
+        """Answer all units as they are done, in any order; several may be taken before one is answered.
+
+        Nothing is opened for a checkpoint before its first unit comes. Raises UserError where a checkpoint does not
+        open; what else is under way on other machines is finished first.
         """
+        ...
+
+    def release(self) -> None:
+        """Let go of what is open, for others to use; the next unit opens it again."""
         ...
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from .cpu_linear import fast_linear
-from .memory import is_out_of_memory
+from .memory import may_halve
 from .model_facts import decoder
 from .output_head import OutputHead
 from .padded_batches import batch_size
@@ -78,7 +78,7 @@ class CarriedStateScorer:
             try:
                 self._continue(walk, single[:count], depth, cache)
             except (RuntimeError, MemoryError) as error:
-                if self.batch_tokens == 1 or not is_out_of_memory(error):
+                if self.batch_tokens == 1 or not may_halve(self._model, error):
                     raise
                 self.batch_tokens //= 2
                 continue
@@ -95,7 +95,7 @@ class CarriedStateScorer:
             try:
                 hidden, after = self._forward(part, depth + start, _copies(state, 1), keep=True)
             except (RuntimeError, MemoryError) as error:
-                if self.batch_tokens == 1 or not is_out_of_memory(error):
+                if self.batch_tokens == 1 or not may_halve(self._model, error):
                     raise
                 self.batch_tokens //= 2
                 continue

@@ -1,14 +1,11 @@
-"""Whether a model's weights are all there: what loading found beside the files, and which file is broken."""
+"""Whether a model's weights are all there: what loading found beside the files."""
 
 import logging
 import re
-import zipfile
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-from safetensors import SafetensorError, safe_open
 
 from ...errors import UserError
 
@@ -47,34 +44,6 @@ def _shapes(found: dict[str, Any]) -> set[tuple[str, Any, Any]]:
 def _listed(names: list[str]) -> str:
     more = len(names) - _NAMED
     return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
-
-
-def broken_file(path: Path) -> str | None:
-    """A sentence about the first file of weights in a folder that can't be read; None if all can."""
-    for file in sorted([*path.glob("*.safetensors"), *path.glob("*.bin")]):
-        reason = _defect(file)
-        if reason:
-            return f"{file} {reason}"
-    return None
-
-
-def _defect(file: Path) -> str | None:
-    with file.open("rb") as opened:
-        start = opened.read(64)
-    if not start:
-        return "is empty; copy or download it again."
-    if start.startswith(b"version https://git-lfs"):
-        return "is a git-LFS pointer in the place of the weights; run `git lfs pull` in its folder."
-    if file.suffix == ".safetensors":
-        opening: Any = safe_open  # a class in Rust, without types
-        try:
-            with opening(file, framework="pt"):
-                return None
-        except SafetensorError as error:
-            return f"is truncated or no safetensors file ({error}); copy or download it again."
-    if zipfile.is_zipfile(file) or start.startswith(b"\x80"):
-        return None
-    return "is truncated or no file that torch saved; copy or download it again."
 
 
 @contextmanager

@@ -2,13 +2,16 @@
 
 import importlib
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partialmethod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import UserError
+from .completions_server import ask_server, completions_url
 from .protocol import ScoringRequest
 
 _CHUNK = 512
@@ -17,6 +20,11 @@ _CHUNK = 512
 _NOT_IDENTITY = {"pretrained", "tokenizer", "auth_token", "header", "ca_cert_path"}
 """Arguments that are paths or secrets. The weights and the tokenizer are a part of a score's identity without them."""
 
+
+_NO_PREFIX_CACHE = (
+    "vLLM reads a prompt again for every response: it does not use its prefix cache where log-probabilities of the "
+    "prompt are asked for."
+)
 
 _GENERATES_ONE = {"vllm", "vllm-vlm", "nemo_lm"}
 """Backends that generate a token after each request and cut requests, from the left, to one below their max_length."""
@@ -27,17 +35,27 @@ class LmEvalScorer:
 
     `spec` is "<model>,<args>" as lm-eval's `--model` and `--model_args` take them. Where `args` leaves them out, the
     checkpoint at `model_path`, its tokenizer, `dtype` and `max_length` are filled in; the model itself has room for
-    `positions` tokens where that is known. Raises UserError where lm-eval has no such model or can't open it, and where
-    it would load the weights again at every call.
+    `positions` tokens where that is known. `own` are arguments that the checkpoint has for itself and that are no part
+    of the kind, such as the address of its server; `names` are those by which that may know it. Raises UserError where
+    lm-eval has no such model or can't open it, where its server does not answer, and where it would load the weights
+    again at every call.
     """
 
     shares_prefixes = False
 
     def __init__(
-        self, spec: str, model_path: str, dtype: str, device: str, max_length: int, positions: int | None = None
+        self,
+        spec: str,
+        model_path: str,
+        dtype: str,
+        device: str,
+        max_length: int,
+        positions: int | None = None,
+        own: Mapping[str, str] | None = None,
+        names: tuple[str, ...] = (),
     ) -> None:
         name, _, arguments = spec.partition(",")
-        given: dict[str, Any] = _lm_eval("utils").simple_parse_args_string(arguments)
+        given: dict[str, Any] = {**_lm_eval("utils").simple_parse_args_string(arguments), **(own or {})}
         self.kind = lm_eval_kind(spec)
         self.notes: list[str] = []
         self._name = name
@@ -54,6 +72,13 @@ class LmEvalScorer:
         longest = max_length + ("base_url" in accepted or (room and self._generates))
         defaults = {"pretrained": model_path, "tokenizer": model_path, "dtype": dtype, "max_length": longest}
         filled = {key: value for key, value in defaults.items() if key in accepted}
+        self._url: str | None = None
+        self._longest: int | None = None
+        if "base_url" in given:
+            self._url = given["base_url"] = completions_url(given["base_url"])
+            filled |= self._ask(given, names)
+        elif name.startswith("vllm"):
+            self.notes.append(_NO_PREFIX_CACHE)
         try:
             self._model: Any = model_class.create_from_arg_obj({**filled, **given}, {"device": device})
         except Exception as error:
@@ -65,6 +90,16 @@ class LmEvalScorer:
                 "pass tokenized_requests=True."
             )
 
+    def _ask(self, given: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, str]:
+        """Let the server say how much it reads, and by which name it is asked."""
+        served = ask_server(
+            given["base_url"], (given["model"],) if "model" in given else names, given.get("auth_token")
+        )
+        self._longest = served.longest
+        if served.engine == "vllm":
+            self.notes.append(_NO_PREFIX_CACHE)
+        return {"model": served.model} if served.model else {}
+
     def score(self, requests: Sequence[ScoringRequest]) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
         """Yield (indices, summed log-probabilities) a few hundred requests at a time.
 
@@ -72,22 +107,29 @@ class LmEvalScorer:
         """
         longest: int | None = getattr(self._model, "max_length", None)
         longest = longest and longest - self._generates
+        if self._longest is not None and (longest is None or self._longest < longest):
+            longest = self._longest
         for start in range(0, len(requests), _CHUNK):
             chunk = requests[start : start + _CHUNK]
             if longest is not None and any(len(request.token_ids) > longest for request in chunk):
-                raise UserError(
-                    f"lm-eval's model {self._name!r} takes at most {longest} tokens; "
-                    f"pass --max-length {longest}, or max_length=... among its arguments."
-                )
+                who = f"The server at {self._url}" if longest == self._longest else f"lm-eval's model {self._name!r}"
+                more = "" if longest == self._longest else ", or max_length=... among its arguments"
+                raise UserError(f"{who} takes at most {longest} tokens; pass --max-length {longest}{more}.")
             yield list(range(start, start + len(chunk))), self._sums(chunk)
 
     def _sums(self, requests: Sequence[ScoringRequest]) -> NDArray[np.float64]:
         spans = [(index, span) for index, request in enumerate(requests) for span in _spans(request)]
         try:
-            answers: list[tuple[float, bool]] = self._model._loglikelihood_tokens(
-                [(("", ""), *span) for _, span in spans], disable_tqdm=True
-            )
+            with _no_bars():
+                answers: list[tuple[float, bool]] = self._model._loglikelihood_tokens(
+                    [(("", ""), *span) for _, span in spans], disable_tqdm=True
+                )
         except Exception as error:
+            if self._url:
+                raise UserError(
+                    f"The server at {self._url} failed ({_said(error)}); see to it and run the same command again, "
+                    "which keeps every score so far."
+                ) from error
             raise UserError(f"lm-eval's model {self._name!r} failed: {_first(error)}") from error
         if len(answers) != len(spans):
             raise UserError(f"lm-eval's model {self._name!r} answered {len(answers)} of {len(spans)} requests.")
@@ -111,6 +153,24 @@ def _spans(request: ScoringRequest) -> Iterator[tuple[list[int], list[int]]]:
         if place + 1 == len(request.scored) or request.scored[place + 1] != position + 1:
             yield list(request.token_ids[:start]), list(request.token_ids[start : position + 1])
             start = None
+
+
+def _said(error: Exception) -> str:
+    """What a server said that refused a request, or why there was no answer."""
+    text: str = getattr(getattr(error, "response", None), "text", "") or ""
+    return f"{_first(error)}: {' '.join(text.split())[:300]}" if text else _first(error)
+
+
+@contextmanager
+def _no_bars() -> Generator[None]:
+    """No progress bars of lm-eval's: its servers' clients draw them whatever they are told, and the run has its own."""
+    tqdm: Any = importlib.import_module("tqdm.std").tqdm
+    start = tqdm.__init__
+    tqdm.__init__ = partialmethod(start, disable=True)
+    try:
+        yield
+    finally:
+        tqdm.__init__ = start
 
 
 def _model_class(name: str) -> Any:

@@ -1,15 +1,20 @@
-"""Loading a checkpoint's model and tokenizer from a local folder."""
+"""Loading a checkpoint's model from a local folder."""
 
-from dataclasses import dataclass
+import atexit
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from transformers.distributed.configuration_utils import DistributedConfig
 from transformers.utils import logging
 
 from ...errors import UserError
-from .checkpoint_weights import broken_file, check_loading, no_loading_report
+from ...model_registry.weight_files import broken_file
+from .checkpoint_weights import check_loading, no_loading_report
+from .load_options import LoadOptions, cannot_load
 from .memory import is_out_of_memory
 
 logging.disable_progress_bar()  # the run's own bars show progress
@@ -20,47 +25,10 @@ _THREADS = torch.get_num_threads()
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-@dataclass(frozen=True, slots=True)
-class LoadOptions:
-    """How checkpoints are loaded and run."""
-
-    device: str
-    dtype: str
-    trust_remote_code: bool
-    allow_pickle: bool
-
-
-def load_options(device: str, dtype: str, trust_remote_code: bool, allow_pickle: bool) -> LoadOptions:
-    """Resolve "auto": the best device there is; float32 on a CPU, half precision on an accelerator.
-
-    Raises UserError for a device that this machine lacks.
-    """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    there += ["cuda"] if torch.cuda.is_available() else []
-    there += ["mps"] if torch.backends.mps.is_available() else []
-    if device not in there:
-        raise UserError(f"This machine has no device {device!r}; use --device {' or '.join(there)}.")
-    kind = device.partition(":")[0]
-    if dtype == "auto":
-        bf16 = kind == "cuda" and torch.cuda.is_bf16_supported()
-        dtype = "float32" if kind == "cpu" else "bfloat16" if bf16 else "float16"
-    return LoadOptions(device, dtype, trust_remote_code, allow_pickle)
-
-
-def load_tokenizer(path: Path, options: LoadOptions) -> PreTrainedTokenizerBase:
-    """The tokenizer in a checkpoint's folder; UserError where there is none that loads."""
-    auto: Any = AutoTokenizer
-    try:
-        return auto.from_pretrained(path, trust_remote_code=options.trust_remote_code)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(_sentence(f"The tokenizer in {path} cannot be loaded", error)) from error
-
-
-def load_model(path: Path, options: LoadOptions) -> PreTrainedModel:
+def load_model(path: Path, options: LoadOptions, **arguments: Any) -> PreTrainedModel:
     """The model in a checkpoint's folder, in evaluation mode, with every tensor from its files.
 
+    `arguments` are those of `from_pretrained` that its format asks for.
     Raises UserError where it does not load, naming a broken file, or the tensors that are missing, unexpected or of
     another shape.
     """
@@ -74,9 +42,11 @@ def load_model(path: Path, options: LoadOptions) -> PreTrainedModel:
                 use_safetensors=not options.allow_pickle or None,
                 output_loading_info=True,
                 ignore_mismatched_sizes=True,  # to be refused with their names
+                **{**_spread(options), **arguments},
             )
         check_loading(path, found)
-        return model.to(options.device).eval()
+        placed = getattr(model, "hf_device_map", None) is not None
+        return (model if placed else model.to(options.device)).eval()
     except UserError:
         raise
     except Exception as error:
@@ -86,17 +56,26 @@ def load_model(path: Path, options: LoadOptions) -> PreTrainedModel:
                 "use another --device, or a --dtype of half the size."
             ) from error
         broken = broken_file(path)
-        raise UserError(broken or _sentence(f"The model in {path} cannot be loaded", error)) from error
+        raise (UserError(broken) if broken else cannot_load(f"The model in {path} cannot be loaded", error)) from error
+
+
+def _spread(options: LoadOptions) -> dict[str, Any]:
+    """The arguments that place a model on several devices."""
+    if options.offload:
+        return {"device_map": "auto", "offload_folder": _offload_folder()}
+    if options.tensor_parallel > 1:
+        return {"distributed_config": DistributedConfig(tp_size=options.tensor_parallel)}
+    return {}
+
+
+@cache
+def _offload_folder() -> str:
+    """Where layers lie that fit nowhere else, until the process ends."""
+    folder = tempfile.TemporaryDirectory(prefix="cdr-offload-")
+    atexit.register(folder.cleanup)
+    return folder.name
 
 
 def fit_threads(model: PreTrainedModel) -> None:
     """Let torch use one thread for a small model: waiting for a second takes longer than the work."""
     torch.set_num_threads(1 if model.num_parameters() < _SMALL else _THREADS)
-
-
-def _sentence(problem: str, error: Exception) -> str:
-    reason = " ".join(str(error).split()) or type(error).__name__
-    hint = (
-        "; it ships code of its own, which runs only with --trust-remote-code" if "trust_remote_code" in reason else ""
-    )
-    return f"{problem}: {reason[:300]}{hint}"

@@ -1,5 +1,7 @@
 """How many tokens fit into a forward pass, and recognising that they did not."""
 
+from typing import Any
+
 import torch
 from transformers import PreTrainedModel
 
@@ -15,7 +17,36 @@ _MASK_CONTEXT = 2048
 
 
 def default_batch_tokens(model: PreTrainedModel) -> int:
-    """Tokens whose activations take about a quarter of the memory that is free on the model's device."""
+    """Tokens whose activations take about a quarter of the memory that is free on the model's device.
+
+    Processes that share a model agree on the fewest.
+    """
+    own = _own_batch_tokens(model)
+    if processes(model) == 1:
+        return own
+    all_of_them = [own] * processes(model)
+    distributed: Any = torch.distributed
+    distributed.all_gather_object(all_of_them, own)
+    return min(all_of_them)
+
+
+def processes(model: PreTrainedModel) -> int:
+    """Processes that the model's weights are spread over, which must do the same passes."""
+    return int(getattr(model, "tp_size", None) or 1)
+
+
+def may_halve(model: PreTrainedModel, error: BaseException) -> bool:
+    """Whether a pass may be tried again in halves: memory ran out, and no other process waits in the same pass."""
+    return is_out_of_memory(error) and processes(model) == 1
+
+
+def offloaded(model: PreTrainedModel) -> float:
+    """Share of a model's weights that lie in memory or on the disk and are brought to the device in every pass."""
+    sizes = [(parameter.numel(), parameter.is_meta) for parameter in model.parameters()]
+    return sum(size for size, away in sizes if away) / max(1, sum(size for size, _ in sizes))
+
+
+def _own_batch_tokens(model: PreTrainedModel) -> int:
     free = free_bytes(model.device)
     if free is None:
         return _CPU_TOKENS

@@ -7,7 +7,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
-from .memory import is_out_of_memory
+from .memory import may_halve
 from .model_facts import RotaryState, text_config
 from .protocol import ScoringRequest
 from .token_trie import model_input
@@ -50,7 +50,7 @@ class PaddedBatchScorer:
             try:
                 sums = self._sums([requests[index] for index in batch])
             except (RuntimeError, MemoryError) as error:
-                if count == 1 or not is_out_of_memory(error):
+                if count == 1 or not may_halve(self._model, error):
                     raise
                 self.batch_tokens = max(1, self.batch_tokens // 2)
                 continue

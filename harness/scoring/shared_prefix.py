@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
 from .cpu_linear import lay_out_weights
-from .memory import default_batch_tokens
+from .memory import default_batch_tokens, offloaded
 from .model_facts import check_token_ids, rotary_switch
 from .padded_batches import OneLengthScorer
 from .protocol import ScoringRequest
@@ -49,6 +49,12 @@ class SharedPrefixScorer:
             self.notes.append(_NOTES[self.trial.way].format(reason=self.fallback))
         if self.shares_prefixes:
             lay_out_weights(model)
+        away = offloaded(model)
+        if away:
+            self._tell(
+                f"{away:.0%} of its weights did not fit on the device and were brought there from memory or disk in "
+                "every pass."
+            )
 
     def score(self, requests: Sequence[ScoringRequest]) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
         """Yield (indices, summed log-probabilities) as forward passes finish.

@@ -9,7 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from .cpu_linear import fast_linear
-from .memory import is_out_of_memory
+from .memory import may_halve
 from .model_facts import decoder, text_config
 from .output_head import OutputHead
 from .packing import TrieSlice, cut_slice
@@ -45,7 +45,7 @@ class TreePasses:
             try:
                 log_probs, carry = self._forward(trie, layout, carried)
             except (RuntimeError, MemoryError) as error:
-                if self.batch_tokens == 1 or not is_out_of_memory(error):
+                if self.batch_tokens == 1 or not may_halve(self._model, error):
                     raise
                 self.batch_tokens //= 2
                 continue

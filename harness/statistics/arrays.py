@@ -2,14 +2,25 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits  # pyright: ignore[reportMissingTypeStubs]
 
 Floats = NDArray[np.float64]
 Codes = NDArray[np.intp]
 """Labels as whole numbers: items, clusters, subsets, checkpoints."""
 Mask = NDArray[np.bool_]
+
+_limits: Any = threadpool_limits
+
+
+def one_thread() -> Any:
+    """A context for thin products of matrices: handing them to several threads costs more than it saves, and on a
+    machine at work many times as much.
+    """
+    return _limits(limits=1, user_api="blas")
 
 
 @dataclass(frozen=True, slots=True)

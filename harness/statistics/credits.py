@@ -235,7 +235,7 @@ def mean_chars(chars: Codes, responses: Responses) -> tuple[Floats, Floats]:
 def without_comparison(responses: Responses, level: Level = "") -> Mask:
     """(n,) items of which no comparison counts: their grades are equal, or not to be compared."""
     compared = np.zeros(len(responses.counts), dtype=bool)
-    for _, _, item in _comparisons(responses, level):
+    for _, _, item in comparisons(responses, level):
         compared[item] = True
     return ~compared
 
@@ -272,7 +272,7 @@ def _largest(rewards: Floats, mask: Mask, responses: Responses) -> Floats:
 def _compared(rewards: Floats, responses: Responses, tie: float, level: Level) -> Floats:
     won = np.zeros((len(rewards), len(responses.counts)))
     total = np.zeros(len(responses.counts))
-    for better, worse, item in _comparisons(responses, level):
+    for better, worse, item in comparisons(responses, level):
         first = np.flatnonzero(np.append(True, item[1:] != item[:-1]))
         right = credit(rewards[:, better] - rewards[:, worse], tie)
         won[:, item[first]] += np.add.reduceat(right, first, axis=1)
@@ -280,8 +280,8 @@ def _compared(rewards: Floats, responses: Responses, tie: float, level: Level) -
     return np.where(total > 0, won / np.maximum(total, 1.0), np.nan)
 
 
-def _comparisons(responses: Responses, level: Level) -> Iterator[tuple[Codes, Codes, Codes]]:
-    """Places (better, worse) of responses to be compared and their item, by distance within the item."""
+def comparisons(responses: Responses, level: Level = "") -> Iterator[tuple[Codes, Codes, Codes]]:
+    """Places (better, worse) of responses to be compared and their item, (C,) each, by distance within the item."""
     listed = np.zeros(len(responses.counts), dtype=bool)
     listed[list(responses.pairs)] = True
     place = np.flatnonzero(~listed[responses.owners])

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from .arrays import Codes, Floats, chunks
+from .arrays import Codes, Floats, chunks, one_thread
 from .intervals import percentile_interval
 from .scopes import Scopes
 
@@ -57,7 +57,8 @@ class Bootstrap:
 
         Draws from `rng` what a whole pass draws; take no more rows than `rows_at_once` says.
         """
-        return scopes.folded(*self.sums(credits, scopes, rng))
+        with one_thread():
+            return scopes.folded(*self.sums(credits, scopes, rng))
 
     def rows_at_once(self, scopes: Scopes) -> int:
         """How many rows can be resampled at once."""

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from .arrays import Codes, Floats, chunks
+from .arrays import Codes, Floats, chunks, one_thread
 
 SIGNS_AT_ONCE: Final = 2**21
 
@@ -28,5 +28,6 @@ def sign_flip_test(
     # signs are drawn four at a time, so that portions of a multiple of four are those of one call
     for some in chunks(permutations, max(4, SIGNS_AT_ONCE // max(size, 1) // 4 * 4)):
         signs = rng.integers(0, 2, size=(some.stop - some.start, size), dtype=np.int8).astype(np.float32) * 2 - 1
-        extreme += int(np.count_nonzero(np.abs(signs @ by_cluster) >= abs(observed) - 1e-6))
+        with one_thread():
+            extreme += int(np.count_nonzero(np.abs(signs @ by_cluster) >= abs(observed) - 1e-6))
     return observed, (1 + extreme) / (1 + permutations)

@@ -9,7 +9,7 @@ from ..alignment_gap.gap_tables import analyse_grid
 from ..alignment_gap.grid_data import GridData
 from ..statistics.arrays import Floats
 from .item_tables import ItemData, analyse_pair
-from .run_record import RunFacts, ordered_benchmarks
+from .run_record import RunFacts, ordered_benchmarks, used_scores
 from .sample import Label, Sample
 
 
@@ -31,19 +31,21 @@ def grid_analyses(facts: RunFacts, labels: Sequence[Label], rewards: Floats, sam
     variant = analysed_variant(labels)
     if variant is None:
         return {}
-    checkpoints = {m.local.name: m.local.checkpoint for g in facts.scored for m in g.group.members}
+    local = {m.local.name: m.local for g in facts.scored for m in g.group.members}
+    checkpoints = {name: found.checkpoint for name, found in local.items()}
     numbers = {name: number for number, name in enumerate(checkpoints)}
     rows = [row for row, label in enumerate(labels) if label[2] == variant]
     family = {(s, w): g.group.family for g in facts.scored for s, w in g.group.pairs}
-    scores = [facts.registry.used_scores(name, facts.options.score_source) for name in checkpoints]
+    scores = list(used_scores(facts).values())
     data = GridData(
         variant=variant,
         checkpoints=tuple(checkpoints),
         objectives=tuple(checkpoint.objective for checkpoint in checkpoints.values()),
         trained_from=tuple(checkpoint.trained_from for checkpoint in checkpoints.values()),
-        parameters=tuple(checkpoint.parameters for checkpoint in checkpoints.values()),
+        parameters=tuple(found.parameters for found in local.values()),
         scores={
-            b: np.array([of_checkpoint.get(b, np.nan) for of_checkpoint in scores]) for b in ordered_benchmarks(facts)
+            b: np.array([found[b].value if b in found else np.nan for found in scores])
+            for b in ordered_benchmarks(facts)
         },
         strong=np.array([numbers[labels[row][0]] for row in rows]),
         weak=np.array([numbers[labels[row][1]] for row in rows]),

@@ -2,8 +2,9 @@
 
 import platform
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Literal
@@ -13,7 +14,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ...model_registry.registry import KNOWN_BENCHMARKS, Registry
-from ...reports.run_format.run_info import ANNOTATOR, RUN_FORMAT
+from ...model_registry.schema import BenchmarkScore
+from ...reports.run_format.run_info import ANNOTATOR, FITTED, RUN_FORMAT
 from ...tasks.catalog import missing_subsets
 from ...tasks.item import content_hash
 from ...tasks.task import Rule, Task
@@ -23,8 +25,10 @@ from ..question import Question
 from ..rendering.groups import Group, Member
 from ..rewards import Routing
 from ..running.scoring_run import GroupScores
-from ..scoring.loading import LoadOptions
+from ..scoring.load_options import LoadOptions
 
+_NAMED_SUBSETS = 10
+"""Subsets whose share of a limit a note names; it counts the others."""
 _LIBRARIES = ("cdr-eval", "torch", "transformers", "tokenizers", "numpy", "scipy", "pandas")
 
 
@@ -36,13 +40,15 @@ Lengths = tuple[NDArray[np.float64], NDArray[np.float64]]
 class RunFacts:
     """What a run did, as far as its record tells it."""
 
-    kind: Literal["pair", "grid", "annotation"]
+    kind: Literal["pair", "grid", "annotation", "fit"]
     question: Question
     scored: Sequence[GroupScores]
     registry: Registry
     options: Options
     load: LoadOptions
     scorer: str
+    executor: str
+    """Where responses were scored."""
     responses_scored: Mapping[str, int]
     trials: Mapping[str, Mapping[str, Any]]
     """Checkpoint → figures of how its scorer was checked."""
@@ -50,6 +56,10 @@ class RunFacts:
     seconds: float
     annotators: Sequence[Mapping[str, Any]] = ()
     """Those beside the checkpoints."""
+    fitted: Sequence[Mapping[str, Any]] = ()
+    """Fitted rewards beside them."""
+    left_out: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Checkpoint that could not be loaded → why."""
 
 
 def ordered_benchmarks(facts: RunFacts) -> list[str]:
@@ -62,6 +72,13 @@ def main_benchmarks(facts: RunFacts) -> list[str]:
     """For each group, the benchmark whose gap comes first."""
     families = [group.group.family for group in facts.scored]
     return [facts.options.benchmark or facts.registry.default_benchmark(family) for family in families]
+
+
+def used_scores(facts: RunFacts) -> dict[str, dict[str, BenchmarkScore]]:
+    """Checkpoint → benchmark → the score that its gaps are formed from; a family's from one source if one can."""
+    names = [[member.local.name for member in group.group.members] for group in facts.scored]
+    source = facts.options.score_source
+    return {name: facts.registry.used_scores(name, source, among) for among in names for name in among}
 
 
 def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
@@ -86,12 +103,18 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
             "responses": len(task.items.chars),
             "rule": "; ".join(dict.fromkeys(rule_text(r) for r in (*(s.rule for s in task.sections), task.rule))),
             "sections": {section.name: dict(section.counts) for section in task.sections},
+            "overall": task.overall,
             "levels": list(task.levels),
             "styles": list(task.styles),
             "missing_subsets": missing_subsets(task),
         },
         "criteria": str(facts.options.criteria or task.criteria),
-        "scoring": {"scorer": facts.scorer, "device": facts.load.device, "dtype": facts.load.dtype},
+        "scoring": {
+            "scorer": facts.scorer,
+            "device": facts.load.device,
+            "dtype": facts.load.numbers,
+            "executor": facts.executor,
+        },
         "family": {
             "names": [g.group.family for g in facts.scored],
             "template": [g.group.template_source for g in facts.scored],
@@ -99,15 +122,22 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
         "checkpoints": [_checkpoint(g.group, m, facts) for g in facts.scored for m in g.group.members],
         "pairs": [{"strong": s, "weak": w, "family": g.group.family} for g in facts.scored for s, w in g.group.pairs],
         "annotators": list(facts.annotators),
+        "fitted": list(facts.fitted),
         "variants": [
             *(variant.name for variant in facts.question.variants),
             *([ANNOTATOR] if facts.annotators else []),
+            *([FITTED] if facts.fitted else []),
         ],
         "counts": {**counts, "ties": ties},
         "responses_scored": dict(facts.responses_scored),
         "score_source": {"only": facts.options.score_source, "preference": list(facts.registry.score_preference)},
+        "left_out": dict(facts.left_out),
         "trials": [{"checkpoint": name, **trial} for name, trial in facts.trials.items()],
-        "notes": [*facts.notes, *_notes(facts, counts)],
+        "notes": [
+            *(f"{name} was left out: {why}" for name, why in facts.left_out.items()),
+            *facts.notes,
+            *_notes(facts, counts),
+        ],
     }
 
 
@@ -156,11 +186,11 @@ def pairs_table(accuracy: pd.DataFrame, facts: RunFacts) -> pd.DataFrame:
     table = overall[["strong", "weak", "variant"]].copy()
     family = {(s, w): g.group.family for g in facts.scored for s, w in g.group.pairs}
     table["family"] = [family[pair] for pair in zip(table["strong"], table["weak"], strict=True)]
-    names = sorted({*table["strong"], *table["weak"]})
-    scores = {name: facts.registry.used_scores(name, facts.options.score_source) for name in names}
+    scores = used_scores(facts)
     for benchmark in dict.fromkeys([*main_benchmarks(facts), *KNOWN_BENCHMARKS, *ordered_benchmarks(facts)]):
-        value = {name: of_checkpoint.get(benchmark, np.nan) for name, of_checkpoint in scores.items()}
-        table[f"gap_{benchmark}"] = table["strong"].map(value) - table["weak"].map(value)
+        value = {name: found[benchmark].value for name, found in scores.items() if benchmark in found}
+        strong, weak = (table[side].map(value).astype("float64") for side in ("strong", "weak"))
+        table[f"gap_{benchmark}"] = strong - weak
     table["n"] = overall["n"]
     for column in ("accuracy", "chance", "ci_low", "ci_high"):
         table[column] = overall[column] * 100
@@ -169,14 +199,15 @@ def pairs_table(accuracy: pd.DataFrame, facts: RunFacts) -> pd.DataFrame:
 
 def _checkpoint(group: Group, member: Member, facts: RunFacts) -> dict[str, Any]:
     checkpoint = member.local.checkpoint
-    fields = ("name", "label", "model", "revision", "stage", "objective", "trained_from", "parameters")
+    fields = ("name", "label", "model", "revision", "stage", "objective", "trained_from")
     return {
         **checkpoint.model_dump(include=set(fields)),
+        "parameters": member.local.parameters,
         "family": group.family,
         "weights": member.local.weights,
-        "dtype": facts.load.dtype,
+        "dtype": facts.load.numbers,
         "scores": [score.model_dump(exclude={"note"}) for score in checkpoint.scores],
-        "scores_used": facts.registry.used_scores(checkpoint.name, facts.options.score_source),
+        "scores_used": {benchmark: score.value for benchmark, score in used_scores(facts)[checkpoint.name].items()},
     }
 
 
@@ -185,6 +216,15 @@ def _counts(scored: Sequence[GroupScores]) -> dict[str, dict[str, int]]:
     kinds = ("truncated", "unscored", "non_finite", "no_end_of_turn")
     by_name = {name: counts for group in scored for name, counts in group.counts.items()}
     return {kind: {name: c[kind] for name, c in by_name.items() if c[kind]} for kind in kinds}
+
+
+def _limit_note(task: Task, seed: int) -> str:
+    """What a limit took of each subset."""
+    found = Counter(task.items.subsets)
+    named = [f"{subset} {count}" for subset, count in list(found.items())[:_NAMED_SUBSETS]]
+    more = [f"{len(found) - _NAMED_SUBSETS} more subsets"] if len(found) > _NAMED_SUBSETS else []
+    shares = f", of every subset its share ({', '.join([*named, *more])})" if len(found) > 1 else ""
+    return f"Only {len(task.items)} items were scored (--limit), drawn at random by seed {seed}{shares}."
 
 
 def _notes(facts: RunFacts, counts: Mapping[str, Mapping[str, int]]) -> list[str]:
@@ -207,9 +247,9 @@ def _notes(facts: RunFacts, counts: Mapping[str, Mapping[str, int]]) -> list[str
     unrouted = {name: count for group in facts.scored for name, count in group.unrouted.items() if count}
     notes += [f"{name} could not route {count} items, which keep their prompt." for name, count in unrouted.items()]
     if facts.scored:
-        notes += _gap_notes(facts) if facts.kind == "grid" else _pair_gap(facts)
-    if facts.options.limit is not None:
-        notes.append(f"Only {len(facts.question.task.items)} items were scored, spread evenly over the task (--limit).")
+        notes += _gap_notes(facts) if facts.kind in ("grid", "fit") else _pair_gap(facts)
+    if facts.options.limit is not None and len(facts.question.task.items) <= facts.options.limit:
+        notes.append(_limit_note(facts.question.task, facts.options.seed))
     return notes
 
 
@@ -246,9 +286,17 @@ def _reading_notes(task: Task) -> list[str]:
 def _gap_notes(facts: RunFacts) -> list[str]:
     """The checkpoints that the gap analyses leave out, for want of a score on the benchmark that comes first."""
     notes: list[str] = []
+    used = used_scores(facts)
     for group, benchmark in zip(facts.scored, main_benchmarks(facts), strict=True):
+        above = [m.local.name for m in group.group.members if m.local.checkpoint.stage != "base"]
+        sources = dict.fromkeys(used[name][benchmark].source for name in above if benchmark in used[name])
+        if len(sources) > 1:
+            notes.append(
+                f"No source has all scores on {benchmark}: they come from {', '.join(sources)}, "
+                "and gaps between checkpoints of different sources mix them."
+            )
         for member in group.group.members:
-            if benchmark not in facts.registry.used_scores(member.local.name, facts.options.score_source):
+            if benchmark not in used[member.local.name]:
                 notes.append(
                     f"{member.local.name} has no score on {benchmark}: its pairs are scored and ranked, "
                     "and left out of the analyses of that gap."
@@ -258,13 +306,19 @@ def _gap_notes(facts: RunFacts) -> list[str]:
 
 def _pair_gap(facts: RunFacts) -> list[str]:
     """The pair's alignment gap, or why it has none."""
-    ((strong, weak),) = facts.scored[0].group.pairs
+    pairs = facts.scored[0].group.pairs
+    if len(pairs) != 1:  # a fitted reward
+        return []
+    ((strong, weak),) = pairs
     (benchmark,) = main_benchmarks(facts)
-    scores = [facts.registry.used_scores(name, facts.options.score_source) for name in (strong, weak)]
+    scores = [used_scores(facts)[name] for name in (strong, weak)]
     if any(benchmark not in of_checkpoint for of_checkpoint in scores):
         return [f"The pair has no alignment gap on {benchmark}, since the registry lacks a score of one or both."]
     high, low = (of_checkpoint[benchmark] for of_checkpoint in scores)
-    return [f"Alignment gap of the pair: {high - low:+.1f} points of {benchmark} ({high:g} over {low:g})."]
+    gap = f"{high.value - low.value:+.1f} points of {benchmark} ({high.value:g} over {low.value:g})"
+    if high.source != low.source:
+        gap += f", from two sources: {high.source} and {low.source}"
+    return [f"Alignment gap of the pair: {gap}."]
 
 
 def left_out_table(task: Task) -> pd.DataFrame:

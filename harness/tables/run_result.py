@@ -7,13 +7,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ...reports.run_format.frames import make_frame
 from ...reports.run_format.results import RunResult
-from ...reports.run_format.run_info import ANNOTATOR
+from ...reports.run_format.run_info import ANNOTATOR, FITTED
+from ..question import has_labels
 from .accuracy import accuracy_table, comparison_table
 from .analysis import grid_analyses, pair_analyses
 from .best_of_n import best_of_table
 from .run_record import RunFacts, items_table, left_out_table, pairs_table, run_record
 from .sample import Label, Sample
+from .texts import prompts_stream, texts_stream
+from .unlabelled import unlabelled_tables
 
 ROWS_AT_ONCE = 2**18
 
@@ -23,13 +27,17 @@ Frames = Callable[[], Iterator[pd.DataFrame]]
 def run_result(facts: RunFacts, labels: Sequence[Label], rewards: NDArray[np.float64]) -> RunResult:
     """The run record and all tables of rewards (rows, R)."""
     question, options = facts.question, facts.options
+    if not has_labels(question.task):
+        return unlabelled_result(facts, labels, rewards)
     sample = Sample.of(question.task, options.resamples, options.seed)
     margins = sample.margins(rewards)
     accuracy = accuracy_table(labels, rewards, sample)
     tables: dict[str, pd.DataFrame | Frames] = {
         "items": items_table(question, facts.scored, sample.mean_chars),
-        "margins": _margins(labels, margins, question.task.items.ids),
-        "rewards": _rewards(labels, rewards, question.task.items.ids, question.task.items.counts),
+        "margins": margins_table(labels, margins, question.task.items.ids),
+        "rewards": rewards_table(labels, rewards, question.task.items.ids, question.task.items.counts),
+        "prompts": prompts_stream(question.task.items),
+        "texts": texts_stream(question.task.items),
         "accuracy": accuracy,
         "comparisons": comparison_table(labels, rewards, against_vanilla(labels), sample),
     }
@@ -41,18 +49,38 @@ def run_result(facts: RunFacts, labels: Sequence[Label], rewards: NDArray[np.flo
         tables |= {"best_of": picked} if len(picked) else {}
     else:
         tables |= {"pairs": pairs_table(accuracy, facts), **grid_analyses(facts, labels, rewards, sample)}
-    return RunResult(run_record(facts, int((margins == 0).sum())), tables)
+    run = run_record(facts, int((margins == 0).sum()))
+    if options.ignore_labels:
+        run["unlabelled"], estimated = unlabelled_tables(facts, labels, rewards)
+        tables |= estimated
+    return RunResult(run, tables)
+
+
+def unlabelled_result(facts: RunFacts, labels: Sequence[Label], rewards: NDArray[np.float64]) -> RunResult:
+    """The run record and the tables of a grid on items without labels: no accuracy is measured, all are estimated."""
+    question = facts.question
+    nothing = np.full(len(question.task.items), np.nan)
+    estimated, tables = unlabelled_tables(facts, labels, rewards)
+    written: dict[str, pd.DataFrame | Frames] = {
+        "items": items_table(question, facts.scored, (nothing, nothing)),
+        "rewards": rewards_table(labels, rewards, question.task.items.ids, question.task.items.counts),
+        "accuracy": make_frame("accuracy", ()),
+        "pairs": make_frame("pairs", ()),
+        **({"left_out": left_out_table(question.task)} if question.task.reading.left_out else {}),
+        **tables,
+    }
+    return RunResult({**run_record(facts, 0), "unlabelled": estimated}, written)
 
 
 def against_vanilla(labels: Sequence[Label]) -> list[tuple[int, int]]:
     """Row numbers (variant, vanilla) of each variant and of vanilla on the same pair.
 
-    A variant of one checkpoint and an annotator stand beside vanilla where there is only one pair.
+    A variant of one checkpoint, an annotator and a fitted reward stand beside vanilla where there is only one pair.
     """
     vanilla = {(strong, weak): row for row, (strong, weak, name) in enumerate(labels) if name == "vanilla"}
     if len(vanilla) == 1:
         ((strong, _), row), *_ = vanilla.items()
-        alone = [strong, *(name for name, _, variant in labels if variant == ANNOTATOR)]
+        alone = [strong, *(name for name, _, variant in labels if variant in (ANNOTATOR, FITTED))]
         vanilla.update({(name, ""): row for name in alone})
     return [
         (row, vanilla[strong, weak])
@@ -61,7 +89,7 @@ def against_vanilla(labels: Sequence[Label]) -> list[tuple[int, int]]:
     ]
 
 
-def _margins(labels: Sequence[Label], margins: NDArray[np.float64], ids: Sequence[str]) -> Frames:
+def margins_table(labels: Sequence[Label], margins: NDArray[np.float64], ids: Sequence[str]) -> Frames:
     items = pd.Categorical.from_codes(np.arange(len(ids)), categories=pd.Index(ids))
     return lambda: (
         pd.DataFrame({**names, "item": _repeated(items, count), "margin": values})
@@ -69,7 +97,7 @@ def _margins(labels: Sequence[Label], margins: NDArray[np.float64], ids: Sequenc
     )
 
 
-def _rewards(
+def rewards_table(
     labels: Sequence[Label], rewards: NDArray[np.float64], ids: Sequence[str], counts: NDArray[np.intp]
 ) -> Frames:
     owners = np.repeat(np.arange(len(ids)), counts)

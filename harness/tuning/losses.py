@@ -2,9 +2,10 @@
 
 dpo      −log σ(βΔ), Δ the log-ratio margin (Rafailov et al. 2023)   DPOTrainer, "sigmoid"
 ipo      (Δ̄ − 1/(2β))², Δ̄ of log-ratios per token (Azar et al. 2023) DPOTrainer, "ipo"
-slic-hf  max(0, 1 − βΔ) (Zhao et al. 2023)                           DPOTrainer, "hinge"
-rdpo     robust DPO under label noise ε (Chowdhury et al. 2024; not   DPOTrainer, "robust"
-         the length-regularised R-DPO of Park et al. 2024, which TRL does not have)
+hinge    max(0, 1 − βΔ) (SLiC's hinge on Δ, Liu et al. 2024; not      DPOTrainer, "hinge"
+         SLiC-HF of Zhao et al. 2023, which has no reference)
+robust-dpo  under label noise ε (Chowdhury et al. 2024; not the      DPOTrainer, "robust"
+         length-regularised R-DPO of Park et al. 2024, "rdpo" in the registry, which TRL does not have)
 simpo    −log σ(β·margin of mean log-probabilities − γ)              DPOTrainer, "sigmoid_norm", the margin γ put
          (Meng et al. 2024)                                          where the reference's log-probabilities go
 kto      unpaired, prospect-theoretic (Ethayarajh et al. 2024)       KTOTrainer
@@ -41,8 +42,8 @@ LOSSES: Final[Mapping[str, Loss]] = {
     "simpo": Loss("DPO", {"loss_type": ["sigmoid_norm"], "precompute_ref_log_probs": True}, "trl", False, 10.0),
     "dpo": Loss("DPO", {"loss_type": ["sigmoid"]}),
     "ipo": Loss("DPO", {"loss_type": ["ipo"]}),
-    "rdpo": Loss("DPO", {"loss_type": ["robust"]}),
-    "slic-hf": Loss("DPO", {"loss_type": ["hinge"]}),
+    "robust-dpo": Loss("DPO", {"loss_type": ["robust"]}),
+    "hinge": Loss("DPO", {"loss_type": ["hinge"]}),
     "kto": Loss("KTO"),
     "orpo": Loss("ORPO", {}, "trl.experimental.orpo", False),
     "cpo": Loss("CPO", {"loss_type": "sigmoid", "cpo_alpha": 1.0}, "trl.experimental.cpo", False),

@@ -1,9 +1,6 @@
 """Finding the checkpoint that training starts from, with a template that ends its answers."""
 
-from typing import Any
-
-import torch
-from transformers import AutoConfig
+from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError
 from ...model_registry.checkpoint_files import LocalCheckpoint, find_checkpoint
@@ -12,8 +9,11 @@ from ...tasks.conditioning import Conversation
 from ...tasks.item import Turn
 from ..options import Options
 from ..rendering.groups import Group, open_group
-from ..scoring.loading import LoadOptions, load_tokenizer
+from ..rendering.tokenizers import load_tokenizer
 from .settings import processes
+
+if TYPE_CHECKING:
+    import torch
 
 _PROBE = Conversation((Turn(role="user", content="What is 2 + 2?"),), "4")
 
@@ -22,28 +22,34 @@ def open_start(model: str, known: Registry, options: Options) -> tuple[Group, An
     """Group, tokenizer with the template that training uses, and files of a checkpoint. Raises UserError."""
     if options.device not in {"auto", "cpu"}:
         raise UserError("Training runs on --device auto or cpu; choose GPUs with CUDA_VISIBLE_DEVICES.")
+    checkpoint = find_checkpoint(model, known)
+    group = open_group([checkpoint], [], known.common_family([checkpoint]), known, options)
+    import torch
+
     if options.device == "auto" and torch.cuda.device_count() > 1 and processes() == 1:
         raise UserError(
             "There are several GPUs: pass --launch multi_gpu (or zero3), or set CUDA_VISIBLE_DEVICES to one."
         )
-    load = LoadOptions("cpu", "float32", options.trust_remote_code, options.allow_pickle)
-    checkpoint = find_checkpoint(model, known)
-    group = open_group([checkpoint], [], known.common_family([checkpoint]), known, options, load)
     member = group.members[0]
+    if member.local.adapter is not None:
+        raise UserError(f"{checkpoint.name} is an adapter; start from its base, or from the model it was merged into.")
     probe = member.renderer.text(_PROBE)
     if probe.end_of_turn is None:
         raise UserError(
             f"The chat template of {checkpoint.name} ends no answer with a special token, so that the tuned model "
             "would never stop; pass another with --chat-template FILE."
         )
-    tokenizer: Any = load_tokenizer(member.local.path, load)
+    tokenizer: Any = load_tokenizer(member.local.tokenizer, options)
     tokenizer.chat_template = member.renderer.template
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or probe.text[slice(*probe.end_of_turn)]
     return group, tokenizer, member.local
 
 
-def saved_dtype(local: LocalCheckpoint) -> torch.dtype:
+def saved_dtype(local: LocalCheckpoint) -> "torch.dtype":
     """The type of numbers that the start is saved in."""
+    import torch
+    from transformers import AutoConfig
+
     auto: Any = AutoConfig
     return auto.from_pretrained(local.path).dtype or torch.float32

@@ -50,7 +50,7 @@ def train(
     if not loss.weighted:
         rows = [{key: value for key, value in row.items() if key != "weight"} for row in rows]
     arguments = common_arguments(training, len(rows), place) | {"beta": beta, "max_length": training.max_length}
-    if training.loss == "rdpo":
+    if training.loss == "robust-dpo":
         arguments["label_smoothing"] = training.label_noise
     trainer = preference_trainer(
         loss,

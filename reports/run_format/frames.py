@@ -76,6 +76,17 @@ def write_table(stem: str, table: pd.DataFrame | Stream, folder: Path) -> Path:
     return path
 
 
+def stream_table(file: Path) -> Stream:
+    """A Parquet table, one row group after the other."""
+
+    def frames() -> Iterator[pd.DataFrame]:
+        parquet = pq.ParquetFile(file)
+        for number in range(parquet.num_row_groups):
+            yield parquet.read_row_group(number).to_pandas()
+
+    return frames
+
+
 def _frames(stem: str, table: pd.DataFrame | Stream) -> Iterator[pd.DataFrame]:
     """A table's frames, at least one."""
     frames = iter((table,) if isinstance(table, pd.DataFrame) else table())

@@ -20,8 +20,11 @@ from .tables import (
     BestOfRow,
     CalibrationRow,
     ChainRow,
+    CoefficientRow,
     ComparisonRow,
     ConfidenceRow,
+    ControlRow,
+    CurveRow,
     EffectRow,
     FixedRow,
     GapStatistic,
@@ -29,10 +32,13 @@ from .tables import (
     LengthRow,
     PairRow,
     RecommendationRow,
+    RoundingRow,
     SaturationRow,
     SelectionRow,
+    SparseRow,
     StatisticRow,
     TableFormat,
+    UnlabelledRow,
 )
 
 
@@ -56,7 +62,13 @@ class Run:
     confidence: tuple[ConfidenceRow, ...]
     length: tuple[LengthRow, ...]
     best_of: tuple[BestOfRow, ...]
+    coefficients: tuple[CoefficientRow, ...]
+    sparse_path: tuple[SparseRow, ...]
+    learning_curve: tuple[CurveRow, ...]
+    unlabelled: tuple[UnlabelledRow, ...]
+    controls: tuple[ControlRow, ...]
     statistics: tuple[StatisticRow, ...]
+    rounding: tuple[RoundingRow, ...]
     left_out: tuple[LeftOutRow, ...]
 
     def table(self, stem: str) -> tuple[Record, ...]:
@@ -177,7 +189,7 @@ def _rows(path: Path, text: str) -> Iterator[dict[str, str]]:
 
 def _check_names(run: Run) -> None:
     """Every checkpoint that a table names stands in run.json, and no accuracy is given twice."""
-    known = {model.name for model in (*run.info.checkpoints, *run.info.annotators)} | {""}
+    known = {model.name for model in (*run.info.checkpoints, *run.info.annotators, *run.info.fitted)} | {""}
     in_pairs = (name for pair in run.info.pairs for name in (pair.strong, pair.weak))
     tables: list[tuple[str, Iterable[str]]] = [("run.json", in_pairs)]
     for stem, table in TABLES.items():

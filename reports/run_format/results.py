@@ -1,31 +1,31 @@
 """The run directory: plain files that say everything a run found, written whole or not at all."""
 
-# pyright: reportUnknownMemberType=false
-# (pyarrow's stubs leave its methods half typed)
-
 import errno
 import json
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from ...errors import UserError
 from .checksums import write_sums
-from .frames import Stream, make_frame, whole, write_table
+from .frames import Stream, make_frame, stream_table, whole, write_table
 from .hidden_folder import hidden_folder
 from .reading import Run, read_run
 from .run_info import RunInfo
 from .tables import TABLES, PairRow
 
+_SHOWN = 20
+"""Rewards that a notebook shows of a run."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, repr=False)
 class RunResult:
     """What a run found."""
 
@@ -33,6 +33,21 @@ class RunResult:
     """The content of run.json."""
     tables: Mapping[str, pd.DataFrame | Stream]
     """File stem → table, as the schema has it; a large one as a function that makes its frames one by one."""
+
+    def __repr__(self) -> str:
+        pairs, task = self.run["pairs"], self.run["task"]
+        whom = f"{pairs[0]['strong']} over {pairs[0]['weak']}" if len(pairs) == 1 else f"{len(pairs)} pairs"
+        what = f"{len(self.run['variants'])} variants" if len(self.run["variants"]) != 1 else self.run["variants"][0]
+        return f"RunResult({self.run['kind']}: {whom}, {what}, on {task['items']:,} items of {task['name']})"
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the overall accuracies, the highest first."""
+        shown = self.accuracy[self.accuracy["scope"] == "overall"].sort_values("accuracy", ascending=False)
+        columns = ["strong", "weak", "variant", "n", "accuracy", "ci_low", "ci_high"]
+        percent: Any = dict.fromkeys(columns[4:], _percent)
+        more = f"<p>and {len(shown) - _SHOWN} more rewards</p>" if len(shown) > _SHOWN else ""
+        table = shown[columns].head(_SHOWN).to_html(index=False, formatters=percent, border=0)
+        return f"<p>{escape(repr(self))}; accuracy in per cent, with 95% intervals</p>{table}{more}"
 
     def table(self, stem: str) -> pd.DataFrame:
         """All of a table; one that the run did not write is empty."""
@@ -55,8 +70,14 @@ class RunResult:
 
     @property
     def incomplete(self) -> bool:
-        """Whether some checkpoint gave log-probabilities that are not finite."""
-        return bool(self.run["counts"]["non_finite"])
+        """Whether some checkpoint gave log-probabilities that are not finite, or could not be loaded."""
+        return bool(self.run["counts"]["non_finite"] or self.run.get("left_out"))
+
+    @property
+    def unscored(self) -> bool:
+        """Whether some reward of a checkpoint has not scored a single item."""
+        overall = self.accuracy[(self.accuracy["scope"] == "overall") & (self.accuracy["strong"] != "")]
+        return bool((overall["n"] == 0).any())
 
     @classmethod
     def load(cls, path: Path | str) -> "RunResult":
@@ -66,17 +87,20 @@ class RunResult:
         tables: dict[str, pd.DataFrame | Stream] = {}
         for stem, table in TABLES.items():
             if (folder / table.file).exists():
-                tables[stem] = _loaded(run, stem) if table.suffix == "csv" else _stream(folder / table.file)
+                tables[stem] = _loaded(run, stem) if table.suffix == "csv" else stream_table(folder / table.file)
         return cls(json.loads((folder / "run.json").read_text(encoding="utf-8")), tables)
 
-    def save(self, out: Path, add_reports: Callable[[Path], object] = lambda _: None) -> Path:
-        """Write the run directory, replacing an earlier run's there.
+    def save(
+        self, out: Path | str, add_reports: Callable[[Path], object] = lambda _: None, *, overwrite: bool = False
+    ) -> Path:
+        """Write the run directory, replacing an earlier run of the same question there; `overwrite` replaces any run.
 
         `add_reports` writes more files into the folder that it is given. Everything is written beside `out` first and
         then renamed, so that a failure leaves the earlier run. Raises UserError where it cannot be written, and
         TypeError or pydantic's ValidationError where the run does not fit the schema.
         """
-        check_out(out)
+        out = Path(out)
+        check_out(out, self.run, overwrite=overwrite)
         try:
             with hidden_folder(out) as hidden:
                 made = hidden / "run"
@@ -86,10 +110,11 @@ class RunResult:
                 _sync(made)
                 _exchange(made, out, hidden)
         except OSError as error:
-            raise UserError(
-                f"The run cannot be written to {out} ({error.strerror or error}); free space there or pass another "
-                "folder with --out, and run the same command again: every score is kept."
-            ) from error
+            raise _unwritable(out, error) from error
+        except UserError as error:  # of reports, which know the hidden folder alone
+            if isinstance(error.__cause__, OSError):
+                raise _unwritable(out, error.__cause__) from error
+            raise
         return out
 
     def _write(self, folder: Path) -> None:
@@ -101,10 +126,49 @@ class RunResult:
         write_sums(folder, list(folder.iterdir()))
 
 
-def check_out(out: Path) -> None:
-    """Refuse a folder that holds anything but an earlier run; raises UserError."""
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}"
+
+
+def _unwritable(out: Path, error: OSError) -> UserError:
+    return UserError(
+        f"The run cannot be written to {out} ({error.strerror or error}); free space there or pass another "
+        "folder with --out, and run the same command again: every score is kept."
+    )
+
+
+_ASKED = ("kind", "variants", "seed", "resamples", "mean_per_token", "criteria")
+
+
+def same(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two contents of run.json answer one question: the later may take the earlier's place."""
+
+    def asked(of: Mapping[str, Any]) -> list[Any]:
+        task: Any = of.get("task", {})
+        annotation: Any = of.get("annotation") or {}
+        pairs = [(pair["strong"], pair["weak"]) for pair in of.get("pairs", ())]
+        made: list[Any] = [annotation.get(key) for key in ("reward", "choice", "weights", "top", "format")]
+        return [*map(of.get, _ASKED), task.get("name"), task.get("content_hash"), pairs, made]
+
+    return asked(run) == asked(other)
+
+
+def check_out(out: Path, run: Mapping[str, Any] | None = None, *, overwrite: bool = False) -> None:
+    """Refuse a folder that holds anything but an earlier run, of the same question where `run` is given.
+
+    Raises UserError; `overwrite` lets a run of another question be replaced.
+    """
     if out.exists() and not (out / "run.json").is_file() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not a run directory, so it is not overwritten; pass another with --out.")
+    if run is None or overwrite or not (out / "run.json").is_file():
+        return
+    try:
+        earlier: Any = json.loads((out / "run.json").read_text(encoding="utf-8"))
+        known = same(json.loads(json.dumps(run)), earlier)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        known = False
+    if not known:
+        raise UserError(f"{out} holds a run of another question; pass another --out, or --overwrite to replace it.")
 
 
 def _loaded(run: Run, stem: str) -> pd.DataFrame:
@@ -115,15 +179,6 @@ def _loaded(run: Run, stem: str) -> pd.DataFrame:
         rows = [[*row[:place], *row[place].values(), *row[place + 1 :]] for row in rows]
         return make_frame(stem, rows, list(run.pairs[0].gaps))
     return make_frame(stem, rows)
-
-
-def _stream(file: Path) -> Stream:
-    def frames() -> Iterator[pd.DataFrame]:
-        parquet = pq.ParquetFile(file)
-        for number in range(parquet.num_row_groups):
-            yield parquet.read_row_group(number).to_pandas()
-
-    return frames
 
 
 def _sync(folder: Path) -> None:

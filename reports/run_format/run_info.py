@@ -10,6 +10,8 @@ RUN_FORMAT: Final = 2
 """The run-directory format that this version writes and reads."""
 ANNOTATOR: Final = "annotator"
 """What stands in the place of a variant for the reward of an annotator."""
+FITTED: Final = "fitted"
+"""The same for a combination of several checkpoints whose coefficients come from labels."""
 
 
 class UsedScore(Record):
@@ -52,6 +54,7 @@ class TaskInfo(Record):
     responses: Count = Field(description="how many responses of all items together")
     rule: str = Field(description="what gives an item its credit, as a clause")
     sections: dict[str, dict[str, float]] = Field(description="section to its subsets and their weights; may be empty")
+    overall: Literal["sections", "items"] = Field("sections", description="what overall is the mean of")
     levels: tuple[str, ...] = Field(description="levels of difficulty that accuracies are also given for; may be empty")
     styles: tuple[str, ...] = Field(
         default=(), description="styles of responses; each pair is a level, `right over wrong`; empty for none"
@@ -75,6 +78,45 @@ class AnnotatorInfo(Record):
     base: str = Field(description="checkpoint that it was trained from")
     training_pairs: Count = Field(description="pairs that it was trained on")
     overlap: Count = Field(description="items whose prompt is one of those")
+
+
+class FittedInfo(Record):
+    """A combination of checkpoints' scores whose coefficients, or whose choice, come from labels."""
+
+    name: str = Field(description="what stands where tables have the strong checkpoint")
+    told: str = Field(description="what it is, as a clause")
+    checkpoints: tuple[str, ...] = Field(description="the checkpoints that it takes")
+    labels: Count = Field(description="labelled items that it was made with")
+    overlap: Count = Field(
+        description="items of this run that are among those and were let through; fits judged out of fold have none"
+    )
+
+
+class FitInfo(Record):
+    """How a reward was fitted."""
+
+    labels: Count = Field(description="items with unequal grades")
+    comparisons: Count = Field(description="pairs of responses compared")
+    conditionings: tuple[str, ...] = Field(description="what each checkpoint was asked under")
+    folds: Count = Field(description="folds of problems by which fits are judged")
+    strength: float = Field(description="of the ridge, chosen by cross-validation; free of units")
+    scale: float = Field(description="by which the ridge's margins are multiplied to be logits")
+    log_loss: float = Field(description="mean out-of-fold −log probability of the label, nats; ln 2 says nothing")
+    sparse: Count = Field(description="checkpoints of the smallest sparse fit that has the share of the gain")
+    gain_share: float = Field(description="that share of the gain over the pair chosen on the same labels")
+    gap_choice: tuple[str, ...] = Field(description="the pair of the largest gap; empty where no score is known")
+
+
+class UnlabelledInfo(Record):
+    """What the estimates without labels rest on."""
+
+    variant: str = Field(description="reward variant of the pairs")
+    items: Count = Field(description="items with a comparison that all pairs score")
+    comparisons: Count = Field(description="pairs of responses compared")
+    ties: Count = Field(description="votes of no pair for either response, over all pairs")
+    explained: float = Field(description="share of the squared correlations of votes that one factor explains")
+    benchmark: str = Field(description="benchmark whose gap sets the sign; empty where no score is known")
+    refused: str = Field(description="why nothing is recommended, as a clause; empty where something is")
 
 
 class Counts(Record):
@@ -108,7 +150,7 @@ class RunInfo(Record):
     """The run."""
 
     format: Literal[2] = Field(description="number of the run-directory format")
-    kind: Literal["pair", "grid", "annotation"] = Field(description="which command wrote it")
+    kind: Literal["pair", "grid", "annotation", "fit"] = Field(description="which command wrote it")
     command: str = Field(description="the command line")
     versions: dict[str, JsonValue] = Field(description="library to version")
     created: str = Field(description="when, UTC")
@@ -118,17 +160,23 @@ class RunInfo(Record):
     mean_per_token: bool = Field(description="whether log-probabilities are means per token instead of sums")
     task: TaskInfo = Field(description="what was asked")
     criteria: str = Field(description="the criteria file")
-    scoring: dict[str, JsonValue] = Field(description="scorer, device and dtype")
+    scoring: dict[str, JsonValue] = Field(description="scorer, device, dtype, and executor: this process, or Ray")
     family: dict[str, JsonValue] = Field(description="names of the families and where their chat template came from")
     checkpoints: tuple[CheckpointInfo, ...] = Field(description="the models")
     pairs: tuple[PairInfo, ...] = Field(description="the ordered pairs")
     annotators: tuple[AnnotatorInfo, ...] = Field((), description="reward heads beside the pairs; may be empty")
-    variants: tuple[str, ...] = Field(description="reward variants, in order; `annotator` stands for all reward heads")
+    fitted: tuple[FittedInfo, ...] = Field((), description="fitted rewards beside the pairs; may be empty")
+    variants: tuple[str, ...] = Field(
+        description="reward variants, in order; `annotator` stands for all reward heads, `fitted` for fitted rewards"
+    )
     counts: Counts = Field(description="what went another way than planned")
     responses_scored: dict[str, JsonValue] = Field(description="checkpoint to responses that this run scored anew")
     score_source: dict[str, JsonValue] = Field(description="the one source of benchmark scores, or their preference")
+    left_out: dict[str, str] = Field({}, description="checkpoint that could not be loaded to why; may be empty")
     trials: tuple[dict[str, JsonValue], ...] = Field(
         description="how each checkpoint's scorer was checked, one record with figures each; may be empty"
     )
     notes: tuple[str, ...] = Field(description="what a reader must know first")
     annotation: AnnotationInfo | None = Field(None, description="of an annotation, how preference data were made")
+    fit: FitInfo | None = Field(None, description="of a fit, how it was made")
+    unlabelled: UnlabelledInfo | None = Field(None, description="of a grid, what estimates without labels rest on")

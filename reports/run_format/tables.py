@@ -272,6 +272,18 @@ class LengthRow(RewardRow):
     ci_high: HighNumber
 
 
+class RoundingRow(RewardRow):
+    """What quantised weights change: margins against those of the full weights, on some of the items."""
+
+    n: Count = Field(description="items scored with both")
+    flipped: Share = Field(description="share of them whose margins differ in sign")
+    ci_low: Low
+    ci_high: High
+    predicted: Share = Field(description="arctan(noise / spread) / π: that share if both were normal with mean 0")
+    noise: Nats = Field(description="standard deviation of quantised margin less full margin")
+    spread: Nats = Field(description="standard deviation of the full margins")
+
+
 class LeftOutRow(Record):
     """A row of the source that cannot be used, and is no item."""
 
@@ -292,12 +304,12 @@ class BestOfRow(RewardRow):
 
 
 class PromptRow(Record):
-    """The prompts of an annotation, in their order."""
+    """The prompts of the run, in their order."""
 
-    item: Text = Field(description="id of the prompt")
+    item: Text = Field(description="id of the item")
     prompt_id: Text = Field(description="SHA-256 of its turns")
     subset: Name = Field(description="subset that it belongs to")
-    domain: Name = Field(description="criteria domain under which its responses were scored; empty for none")
+    domain: Name = Field(description="criteria domain under which an annotation scored it; empty for none")
     prompt: Text = Field(description="its turns as JSON")
 
 
@@ -315,6 +327,28 @@ class ResponseRow(Record):
     reward: Nats = Field(description="its reward; NaN where it is unscored")
     grade: Number = Field(description="its grade, where labels are known; NaN elsewhere")
     role: Annotated[Literal["", "chosen", "rejected", "both"], OneOf] = Field(description="as what it is in a pair")
+
+
+class TextRow(Record):
+    """The responses of a pair or grid run, item by item."""
+
+    item: Name = Field(description="id of the item")
+    response: Count = Field(description="which response of the item, from 0")
+    text: Text = Field(description="the response")
+    grade: Number = Field(description="its grade, higher is better; NaN where it has none")
+
+
+class TokenRow(Record):
+    """What each token of a response earned, for the items that `--tokens` keeps."""
+
+    item: Name = Field(description="id of the item")
+    response: Count = Field(description="which response of the item, from 0")
+    strong: Strong
+    weak: Weak
+    variant: Variant
+    position: Count = Field(description="which scored token of the response, from 0; the last is its end of turn")
+    token: Name = Field(description="its text; \ufffd for a part of a character")
+    value: Nats = Field(description="what it adds to the response's reward")
 
 
 class DroppedRow(Record):
@@ -336,7 +370,66 @@ class StatisticRow(Record):
     ci_high: HighNumber
 
 
-Kind = Literal["pair", "grid", "annotation"]
+class CoefficientRow(Record):
+    """The coefficients of a fitted reward: Σ coefficient · log-probability, a logit of preference."""
+
+    reward: Name = Field(description="fitted reward")
+    checkpoint: Checkpoint = Field(description="the checkpoint")
+    conditioning: Name = Field(description="what its log-probability is under")
+    coefficient: Number = Field(description="logits a nat; those of a reward sum to zero")
+    ci_low: Number = Field(description="lower end of the 95% interval, at this strength, by clusters of items")
+    ci_high: Number = Field(description="upper end")
+
+
+class SparseRow(Record):
+    """Out-of-fold accuracy of fits on few checkpoints, that are added one by one."""
+
+    checkpoints: Count = Field(description="how many: passes over a model that a reward costs")
+    added: Checkpoint = Field(description="the one added, in the fit on all labels; the first row has two")
+    n: Items
+    accuracy: Accuracy
+    ci_low: Low
+    ci_high: High
+    gain: Difference = Field(description="accuracy less that of the pair chosen on the same labels")
+
+
+class CurveRow(Record):
+    """Accuracy on the items left out, of rewards made with so many labels, mean over random splits."""
+
+    labels: Count = Field(description="labelled items")
+    reward: Annotated[Literal["fitted", "pair", "difference"], OneOf] = Field(
+        description="the fit, the pair best on the same labels, or the difference of the two on the same items"
+    )
+    n: Items
+    value: Number = Field(description="accuracy or difference, a share")
+    ci_low: LowNumber
+    ci_high: HighNumber
+
+
+class UnlabelledRow(RewardRow):
+    """Accuracy of each pair as estimated from how pairs agree, without any label."""
+
+    n: Items
+    estimate: Percent = Field(description="how often the pair is right about two responses, if the factor is quality")
+    ci_low: Percent = Field(description="lower end of the 95% interval over items; the model is taken for granted")
+    ci_high: Percent = Field(description="upper end")
+    accuracy: Percent = Field(description="how often it is, where labels are known: they took no part in the estimate")
+    tied: Truth = Field(description="whether it cannot be told from the best by the estimates; the best itself, too")
+    cheapest: Truth = Field(description="whether it has the fewest parameters of the best pair and those tied")
+
+
+class ControlRow(Record):
+    """Features of the texts as further raters: do they explain how the pairs agree?"""
+
+    control: Name = Field(description="feature of which a response may have more")
+    n: Count = Field(description="comparisons of responses that differ in it")
+    explained: Number = Field(
+        description="share of the pairs' agreement that it explains; about 0 for one that is idle"
+    )
+    correlation: Number = Field(description="of a pair's estimate with how often it prefers more of the feature")
+
+
+Kind = Literal["pair", "grid", "annotation", "fit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,7 +459,7 @@ TABLES: Final[Mapping[str, TableFormat]] = {
         TableFormat("items", "parquet", ItemRow),
         TableFormat("rewards", "parquet", ResponseRewardRow),
         TableFormat("margins", "parquet", MarginRow),
-        TableFormat("accuracy", "csv", AccuracyRow, ("pair", "grid")),
+        TableFormat("accuracy", "csv", AccuracyRow, ("pair", "grid", "fit")),
         TableFormat("comparisons", "csv", ComparisonRow),
         TableFormat("pairs", "csv", PairRow, ("grid",)),
         TableFormat("gap_analysis", "csv", GapStatistic),
@@ -379,9 +472,17 @@ TABLES: Final[Mapping[str, TableFormat]] = {
         TableFormat("calibration", "csv", CalibrationRow),
         TableFormat("confidence", "csv", ConfidenceRow),
         TableFormat("length", "csv", LengthRow),
+        TableFormat("rounding", "csv", RoundingRow),
         TableFormat("left_out", "csv", LeftOutRow),
         TableFormat("best_of", "csv", BestOfRow),
+        TableFormat("coefficients", "csv", CoefficientRow, ("fit",)),
+        TableFormat("sparse_path", "csv", SparseRow, ("fit",)),
+        TableFormat("learning_curve", "csv", CurveRow, ("fit",)),
+        TableFormat("unlabelled", "csv", UnlabelledRow),
+        TableFormat("controls", "csv", ControlRow),
         TableFormat("prompts", "parquet", PromptRow),
+        TableFormat("texts", "parquet", TextRow),
+        TableFormat("tokens", "parquet", TokenRow),
         TableFormat("responses", "parquet", ResponseRow),
         TableFormat("dropped", "parquet", DroppedRow),
         TableFormat("statistics", "csv", StatisticRow, ("annotation",)),

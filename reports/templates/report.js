@@ -1,12 +1,9 @@
 "use strict";
 
-// Hover: each mark's <title> becomes a box beside the pointer (without scripts the browser shows the title itself).
+// Hover: what each mark says to a screen reader becomes a box beside the pointer.
 const tip = document.getElementById("tip");
-for (const mark of document.querySelectorAll("svg .tip")) {
-  const title = mark.querySelector("title");
-  const text = title.textContent;
-  title.remove();
-  mark.setAttribute("aria-label", text);
+for (const mark of document.querySelectorAll("svg .role-mark [aria-label]")) {
+  const text = mark.getAttribute("aria-label");
   mark.addEventListener("pointermove", (event) => {
     tip.textContent = text;
     tip.hidden = false;

@@ -64,7 +64,7 @@ def open_rows(source: str, pattern: str = "") -> Callable[[Wanted], Iterator[Row
         if shards or not HUB.fullmatch(source):
             return lambda wanted: _folder_rows(folder, shards, wanted)
     if match := HUB.fullmatch(source):
-        return lambda wanted: _numbered(source, hub_rows(source, match, wanted))
+        return lambda wanted: numbered(source, hub_rows(source, match, wanted))
     raise UserError(
         f"{source!r} is neither a file nor the name of a dataset on the hub: give a file that ends in"
         f" {', '.join(SUFFIXES)}, or a name like org/name:split@revision."
@@ -144,13 +144,13 @@ def _file_rows(path: Path, wanted: Wanted) -> Iterator[Row]:
             if suffix == ".jsonl":
                 yield from _lines(path, file)
             elif suffix == ".json":
-                yield from _numbered(str(path), json_rows(path, file))
+                yield from numbered(str(path), json_rows(path, file))
             elif suffix in (".csv", ".tsv"):
-                yield from _numbered(str(path), csv_rows(path, file, "\t" if suffix == ".tsv" else ","))
+                yield from numbered(str(path), csv_rows(path, file, "\t" if suffix == ".tsv" else ","))
             elif suffix == ".parquet":
-                yield from _numbered(str(path), parquet_rows(path, _seekable(path, file), wanted))
+                yield from numbered(str(path), parquet_rows(path, _seekable(path, file), wanted))
             elif suffix == ".arrow":
-                yield from _numbered(str(path), arrow_rows(path, file))
+                yield from numbered(str(path), arrow_rows(path, file))
             else:
                 raise UserError(f"{path} has an unknown suffix: convert it to one of {', '.join(SUFFIXES)}.")
     except FileNotFoundError as error:
@@ -187,7 +187,8 @@ def _lines(path: Path, file: IO[bytes]) -> Iterator[Row]:
         yield _row(str(path), number, columns, "line")
 
 
-def _numbered(file: str, rows: Iterator[Any]) -> Iterator[Row]:
+def numbered(file: str, rows: Iterator[Any]) -> Iterator[Row]:
+    """Rows by their numbers, from 1; what is no object with named columns has its fault."""
     for number, columns in enumerate(rows, start=1):
         yield _row(file, number, columns, "row")
 

@@ -90,7 +90,7 @@ def _all(jobs: list[dict[str, Any]]) -> list[tuple[int, str]]:
 
 
 def main() -> None:
-    os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "MPLBACKEND": "agg"}
+    os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     for module in (
         "evaluate",
         "session",

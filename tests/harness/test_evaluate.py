@@ -15,6 +15,7 @@ from cdr_eval.harness.comparisons import pair_of
 from cdr_eval.harness.evaluate import evaluate_tasks
 from cdr_eval.harness.running.this_process import ThisProcess
 from cdr_eval.model_registry.registry import load_registry
+from cdr_eval.reports.markdown import render_markdown
 from cdr_eval.reports.overview import overview
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -333,7 +334,7 @@ def test_several_tasks_give_what_each_gives_alone_and_open_each_checkpoint_once(
         for result, task in zip(results, tasks, strict=True)
     ] == [True, True]
     folders = [result.save(tmp_path / f"run-{k}", lambda _: None) for k, result in enumerate(results)]
-    text = overview(folders)
+    text = render_markdown(overview(folders))
     for result in results:
         row = result.accuracy[(result.accuracy["scope"] == "overall") & (result.accuracy["variant"] == "vanilla")]
         assert f"{100 * row['accuracy'].iloc[0]:.1f} [" in text

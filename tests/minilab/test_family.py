@@ -8,25 +8,37 @@ import numpy as np
 import pytest
 import torch
 from cdr_eval.errors import UserError
+from cdr_eval.harness.minilab import build as family_build
 from cdr_eval.harness.minilab.benchmark import benchmark_prompts, win_rate
 from cdr_eval.harness.minilab.build import build
-from cdr_eval.harness.minilab.recipe import SHIPPED, Objective, Recipe
+from cdr_eval.harness.minilab.manifest import MANIFEST, REGISTRY, hash_files
+from cdr_eval.harness.minilab.recipe import SHIPPED, NextToken, Preference, Recipe
+from cdr_eval.harness.tuning.losses import LOSSES
 from cdr_eval.model_registry.registry import load_registry
 from cdr_eval.tasks.minilab.world import load_minilab
 from safetensors.torch import load_file
 
-DPO = Objective("minilab-dpo-1", "DPO-1", "minilab-sft", "dpo", 1e-4, 0.1)
 SMALL = Recipe(
+    checkpoints=(
+        NextToken("minilab-base", "Base", None, 250, 4e-3),
+        NextToken("minilab-sft", "SFT", "minilab-base", 120, 1e-3),
+        Preference("minilab-dpo-1", "DPO-1", "minilab-sft", "dpo", 1e-4, 0.1),
+    ),
     subsets=("hard-exclude",),
     width=64,
     layers=2,
-    base_steps=250,
-    sft_steps=120,
     preference_prompts=600,
     benchmark_prompts=150,
-    objectives=(DPO,),
 )
-TINY = Recipe(width=16, layers=1, base_steps=8, sft_steps=8, benchmark_prompts=12)
+TINY = Recipe(
+    checkpoints=(
+        NextToken("minilab-base", "Base", None, 8, 4e-3),
+        NextToken("minilab-sft", "SFT", "minilab-base", 8, 1e-3),
+    ),
+    width=16,
+    layers=1,
+    benchmark_prompts=12,
+)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +82,29 @@ def test_a_build_repeats(tmp_path):
     assert not all(torch.equal(other[key], changed[key]) for key in other)
 
 
+def test_an_interrupted_build_goes_on_to_the_same_weights(tmp_path, monkeypatch):
+    """The second attempt trains only what the first did not finish."""
+    whole = build(tmp_path / "whole", seed=5, recipe=TINY)
+    train, started = vars(family_build)["train_next_token"], []
+
+    def interrupted(model, tokenizer, draw, stage, *rest):
+        started.append(stage.name)
+        if started == ["minilab-base", "minilab-sft"]:
+            raise KeyboardInterrupt
+        return train(model, tokenizer, draw, stage, *rest)
+
+    monkeypatch.setattr(family_build, "train_next_token", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build(tmp_path / "halved", seed=5, recipe=TINY)
+    with pytest.raises(UserError, match="seed"):
+        build(tmp_path / "halved", seed=6, recipe=TINY)
+    assert build(tmp_path / "halved", seed=5, recipe=TINY) == whole
+    assert started == ["minilab-base", "minilab-sft", "minilab-sft"]
+    names = {path.name for path in (tmp_path / "whole").iterdir()}
+    assert names == {path.name for path in (tmp_path / "halved").iterdir()} == {*TINY.names, MANIFEST, REGISTRY}
+    assert hash_files(tmp_path / "whole", TINY.names) == hash_files(tmp_path / "halved", TINY.names)
+
+
 def test_build_refuses_a_folder_that_holds_something(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(UserError, match="--out"):
@@ -90,6 +125,16 @@ def test_benchmark_prompts_are_not_test_items():
     asked = {prompt.text for prompt in benchmark_prompts(SHIPPED.benchmark_prompts)}
     assert len(asked) == 4 * SHIPPED.benchmark_prompts
     assert not asked & {item.prompt[-1]["content"] for item in load_minilab().items}
+
+
+def test_the_shipped_recipe_is_in_an_order_that_can_be_trained():
+    """Each after its start; every set of pairs and every base has facts of its own."""
+    assert len(set(SHIPPED.names)) == len(SHIPPED.names)
+    before: set[str | None] = {None}
+    for checkpoint in SHIPPED.checkpoints:
+        assert checkpoint.start in before
+        before.add(checkpoint.name)
+    assert {c.loss for c in SHIPPED.checkpoints if isinstance(c, Preference)} <= set(LOSSES)
 
 
 def test_build_without_trl_names_the_extra_to_install(tmp_path, monkeypatch):

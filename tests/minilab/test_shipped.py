@@ -2,7 +2,9 @@
 
 import json
 import re
+from dataclasses import asdict
 from importlib.resources import files
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -10,18 +12,19 @@ import pytest
 import torch
 from cdr_eval.harness.cli.minilab import minilab
 from cdr_eval.harness.minilab.manifest import hash_files
+from cdr_eval.harness.minilab.recipe import SHIPPED
 from cdr_eval.harness.minilab.tokenizer import ASSISTANT, BOS, END, USER
 from cdr_eval.model_registry.registry import load_registry
 from cdr_eval.tasks.conditioning import IDENTITY, Conditioning, conversations, routing_conversations
 from cdr_eval.tasks.criteria import load_criteria
 from cdr_eval.tasks.minilab.world import CRITERIA, load_minilab
 from click.testing import CliRunner
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 FOLDER = Path(str(files("cdr_eval.model_registry"))) / "minilab"
 MANIFEST = json.loads((FOLDER / "manifest.json").read_text(encoding="utf-8"))
 FAMILY = load_registry().family("minilab")
-OBJECTIVES = {"dpo", "kto", "ipo", "simpo", "orpo", "cpo", "slic-hf", "rdpo"}
+OBJECTIVES = {"dpo", "kto", "ipo", "simpo", "orpo", "cpo", "hinge", "robust-dpo"}
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +47,42 @@ def test_checkpoint_loads_with_plain_transformers(name, tokenizer):
 def test_family_is_whole():
     registry = load_registry()
     members = [registry.find(name) for name in FAMILY.members]
-    assert len(members) >= 12
+    assert 20 <= len(members) <= 24
     assert {member.objective for member in members if member.stage == "preference"} == OBJECTIVES
-    assert [member.stage for member in members[:2]] == ["base", "sft"]
-    chain = [registry.find(f"minilab-dpo-{k}").trained_from for k in (1, 2, 3)]
-    assert chain == ["minilab-sft", "minilab-dpo-1", "minilab-dpo-2"]
+    for suffix in ("", "b"):
+        chain = [registry.find(f"minilab-dpo-{k}{suffix}").trained_from for k in (1, 2, 3)]
+        assert chain == ["minilab-sft", f"minilab-dpo-1{suffix}", f"minilab-dpo-2{suffix}"]
     assert all(Path(member.model).is_dir() for member in members)
+
+
+def test_registry_says_what_the_recipe_made():
+    registry, recipe = load_registry(), {made["name"]: made for made in MANIFEST["recipe"]["checkpoints"]}
+    assert list(recipe) == list(FAMILY.members)
+    for name, made in recipe.items():
+        member = registry.find(name)
+        assert (member.trained_from, member.objective, member.label) == (made["start"], made.get("loss"), made["label"])
+        assert member.stage == ("preference" if "loss" in made else "sft" if made["start"] else "base")
+        line = [name]
+        while recipe[line[-1]]["start"]:
+            line.append(recipe[line[-1]]["start"])
+        assert member.base == line[-1]
+
+
+def test_shipped_weights_are_those_of_the_shipped_recipe():
+    assert MANIFEST["recipe"] == json.loads(json.dumps(asdict(SHIPPED)))
+
+
+def test_scores_fill_the_range():
+    """From a base that gets next to nothing right to the best, no step of the greedy score is wide."""
+    scores = sorted(judged["greedy"]["value"] for judged in MANIFEST["measured"]["minilab_judge"].values())
+    assert scores[-1] - scores[0] > 25
+    assert max(high - low for low, high in pairwise(scores)) < 9
+
+
+def test_head_size_is_one_that_serving_kernels_take():
+    """vLLM's attention takes 32, 64, 96, 128, ..."""
+    for name in FAMILY.members:
+        assert AutoConfig.from_pretrained(FOLDER / name).head_dim == 32
 
 
 def test_files_are_those_of_the_manifest():
@@ -67,8 +100,8 @@ def test_scores_are_those_that_were_measured():
             assert scores[benchmark].source == "minilab judge"
 
 
-def test_everything_is_at_most_8_megabytes():
-    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) <= 8_000_000
+def test_everything_is_at_most_15_megabytes():
+    assert sum(path.stat().st_size for path in FOLDER.rglob("*") if path.is_file()) <= 15_000_000
 
 
 def test_tokenizer_gives_back_the_worlds_text(tokenizer):

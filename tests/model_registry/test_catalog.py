@@ -34,6 +34,36 @@ def printed_scores(text: str) -> Iterator[PrintedScore]:
     assert hermes is not None
     yield hermes[1], "alpaca_eval_2_lc", float(hermes[2]), "alpaca-eval"
     yield hermes[1], "alpaca_eval_2_wr", float(hermes[3]), "alpaca-eval"
+    start = re.search(rf"start ({NUMBER})/({NUMBER})/\d+ · ({NUMBER})/", text)
+    assert start is not None
+    for benchmark, value in zip(("alpaca_eval_2_lc", "alpaca_eval_2_wr", "arena_hard"), start.groups(), strict=True):
+        yield "meta-llama/Meta-Llama-3-8B-Instruct", benchmark, float(value), "paper-t2"
+
+
+LEADERBOARD = {
+    "HuggingFaceH4/zephyr-7b-beta": (13.203198493136666, 10.992885755354038),
+    "kaist-ai/mistral-orpo-beta": (14.716749430705242, 12.565408794559003),
+    "mistralai/Mistral-7B-Instruct-v0.2": (17.111251846021165, 14.722772657714286),
+    "meta-llama/Meta-Llama-3-8B-Instruct": (22.91878467313347, 22.56990260931677),
+    "princeton-nlp/Llama-3-Instruct-8B-SimPO": (44.65131348921881, 40.52977498461182),
+    "teknium/OpenHermes-2.5-Mistral-7B": (16.248577696674843, 10.340415705751552),
+}
+"""Length-controlled and plain win rate, from tatsu-lab's weighted_alpaca_eval_gpt4_turbo_leaderboard.csv."""
+
+
+def test_alpaca_eval_scores_are_those_of_its_leaderboard(registry: Registry) -> None:
+    catalog = {
+        (c.model, s.benchmark): s.value
+        for c in registry.checkpoints.values()
+        for s in c.scores
+        if s.source == "alpaca-eval"
+    }
+    benchmarks = ("alpaca_eval_2_lc", "alpaca_eval_2_wr")
+    assert catalog == {
+        (hub_id, benchmark): round(value, 1)
+        for hub_id, values in LEADERBOARD.items()
+        for benchmark, value in zip(benchmarks, values, strict=True)
+    }
 
 
 def c1_scores(text: str) -> Iterator[PrintedScore]:
@@ -82,10 +112,11 @@ def test_every_printed_score_is_in_the_catalog_and_no_other(registry: Registry) 
         (c.name, s.benchmark, s.value, s.source)
         for c in registry.checkpoints.values()
         for s in c.scores
-        if s.source in {"paper-c1", "paper-c2", "simpo", "alpaca-eval"}
+        if s.source in {"paper-c1", "paper-c2", "paper-t2", "simpo"}
     }
-    assert len(printed) == 10 + 2 * 21 + 3 * 40 + 2
-    assert printed == catalog
+    of_leaderboard = {score for score in printed if score[3] == "alpaca-eval"}
+    assert len(printed) == 10 + 2 * 21 + 3 * 40 + 2 + 3
+    assert printed - of_leaderboard == catalog
 
 
 @pytest.mark.parametrize(
@@ -144,7 +175,43 @@ def test_exactly_the_sources_known_disagreements_are_conflicts(registry: Registr
         ("zephyr-7b-sft-full", "arena_hard"): ((1.3, "simpo"), (1.3, "paper-c2"), (6.2, "paper-c1")),
         ("Llama-3-Base-8B-SFT", "arena_hard"): ((3.3, "simpo"), (3.3, "paper-c2"), (3.1, "paper-c1")),
         ("Llama-3-Base-8B-SFT-SimPO", "arena_hard"): ((23.4, "simpo"), (20.3, "paper-c2")),
+        ("mistral-orpo-beta", "alpaca_eval_2_wr"): ((12.2, "simpo"), (12.6, "alpaca-eval")),
+        ("Meta-Llama-3-8B-Instruct", "alpaca_eval_2_lc"): (
+            *((26.0, "simpo"), (22.9, "alpaca-eval")),
+            *((26.0, "paper-c2"), (22.9, "paper-t2")),
+        ),
+        ("Meta-Llama-3-8B-Instruct", "alpaca_eval_2_wr"): (
+            *((25.3, "simpo"), (22.6, "alpaca-eval")),
+            *((22.6, "paper-t2"),),
+        ),
     }
+
+
+def test_an_inference_is_not_told_as_a_fact(registry: Registry) -> None:
+    notes = [score.note for c in registry.checkpoints.values() for score in c.scores if score.note]
+    assert len(notes) == 3
+    assert all("from which we infer" in note for note in notes)
+
+
+def test_gaps_take_both_ends_from_one_source_where_one_has_both(registry: Registry) -> None:
+    def used(family: str, benchmark: str) -> list[tuple[float, str]]:
+        members = registry.families[family].members
+        scores = [registry.used_scores(name, among=members)[benchmark] for name in members]
+        return [(score.value, score.source) for score in scores]
+
+    for family, values in {
+        "mistral-iterative-dpo": [0.0, 6.2, 12.5, 15.5, 16.7],
+        "llama3-iterative-dpo": [0.0, 3.1, 15.9, 35.9, 41.2],
+    }.items():
+        found = used(family, "arena_hard")
+        assert [value for value, _ in found] == values
+        assert {source for _, source in found[1:]} == {"paper-c1"}
+    assert {source for _, source in used("mistral-zephyr", "arena_hard")[1:]} == {"simpo"}
+    assert {source for _, source in used("llama3", "arena_hard")[1:]} == {"simpo"}
+    pair = ("zephyr-7b-sft-full", "Mistral-7B-Base-SFT-DPO")
+    assert [registry.used_scores(name, among=pair)["arena_hard"].value for name in pair] == [1.3, 10.4]
+    asked = registry.used_scores("zephyr-7b-sft-full", "simpo", registry.families["mistral-iterative-dpo"].members)
+    assert asked["arena_hard"].value == 1.3
 
 
 def test_the_misprinted_dpo_score_carries_a_note(registry: Registry) -> None:
@@ -175,6 +242,9 @@ def test_training_chains_end_at_a_base_model(registry: Registry) -> None:
     ]  # fmt: skip
     assert chain("Mistral-7B-Base-SFT-SimPO")[1:] == ["zephyr-7b-sft-full", "Mistral-7B-v0.1"]
     assert chain("mistral-orpo-beta")[1:] == ["Mistral-7B-v0.1"]
+    assert chain("Zephyr-7B-DICE-Iter2") == [
+        "Zephyr-7B-DICE-Iter2", "Zephyr-7B-DICE-Iter1", "zephyr-7b-beta", "zephyr-7b-sft-full", "Mistral-7B-v0.1",
+    ]  # fmt: skip
     assert chain("Llama-3-Instruct-8B-KTO")[1:] == ["Meta-Llama-3-8B-Instruct"]
 
 

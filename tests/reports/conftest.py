@@ -13,6 +13,8 @@ import yaml
 from cdr_eval.harness import Options, RunResult, evaluate_grid, evaluate_pair
 from cdr_eval.model_registry.registry import load_registry
 
+from tests.reports.browsers import open_browser
+
 MINILAB = "minilab"
 HOSTILE: tuple[str, ...] = (
     "<script>alert(1)",
@@ -75,7 +77,7 @@ class Runs:
 
     def paper(self) -> RunResult:
         """The paper's pair by name."""
-        return self._pair_of(HERMES, ("vanilla", "cdr-safety"))
+        return self._pair_of(HERMES, ("vanilla", "cdr-safety", "judge-safety"))
 
     def hostile_pair(self) -> RunResult:
         """Folders and a task file whose names try to be markup and formulas."""
@@ -83,6 +85,10 @@ class Runs:
         rows = [{"prompt": f"{n}?", "chosen": "a" * n, "rejected": "b" * (9 - n)} for n in range(1, 9)]
         task.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         return self._pair_of(HOSTILE_FOLDERS, ("vanilla", "likelihood"), str(task))
+
+    def tokens(self) -> RunResult:
+        """The pair with what each token earned of a few items."""
+        return evaluate_pair("minilab-dpo-3", "minilab-sft", options=replace(self.options, tokens=4))
 
     def unscored(self) -> RunResult:
         """A pair that no item fits."""
@@ -160,6 +166,14 @@ def make_run(run_result: Callable[[str], RunResult], tmp_path_factory: pytest.Te
         return run_result(name).save(tmp_path_factory.mktemp("runs") / name)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A headless Chromium."""
+    driver = open_browser(tmp_path_factory.mktemp("profile"))
+    yield driver
+    driver.quit()
 
 
 def rewrite(path: Path, old: str, new: str) -> None:

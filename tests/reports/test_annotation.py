@@ -9,6 +9,7 @@ import pytest
 from cdr_eval.errors import UserError
 from cdr_eval.harness import Options
 from cdr_eval.harness.annotate import annotate
+from cdr_eval.reports.markdown import render_markdown
 from cdr_eval.reports.summary import summary
 from cdr_eval.reports.write import write_reports
 
@@ -58,7 +59,7 @@ def test_pictures_in_the_report_exist(folder: Path):
 
 
 def test_the_terminal_shows_pairs_and_that_nothing_judges_them(folder: Path):
-    assert "There are no labels to judge the pairs by." in summary(folder)
+    assert "There are no labels to judge the pairs by." in render_markdown(summary(folder))
 
 
 @pytest.mark.parametrize("name", ["prompts.parquet", "responses.parquet"])

@@ -1,24 +1,14 @@
 """The HTML page, in a real headless Chromium: sorting, filtering, hovering, hostile names, no scripts, no network."""
 
-import os
 import re
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from cdr_eval.reports.write import write_reports
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-DRIVER = shutil.which("chromedriver")
-FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--window-size=1400,1000"),
-    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
-)
-browser_only = pytest.mark.skipif(
-    not (CHROMIUM and DRIVER), reason="needs chromium and chromedriver (Debian: apt-get install chromium-driver)"
-)
+from tests.reports.browsers import browser_only
 
 
 @pytest.fixture(scope="module")
@@ -58,25 +48,9 @@ def test_page_is_whole_in_itself(pages: Callable[[str], Path], name: str) -> Non
     page.feed(text)
     assert page.scripts == 1
     assert page.handlers == []
-    assert all(address.startswith("data:image/svg+xml;base64,") for address in page.addresses)
-    assert not re.search(r"url\(|@import|<link", text)
+    assert page.addresses == ["items.html"]
+    assert not re.search(r"url\((?!#)|@import|<link", text)
     assert "default-src 'none'" in text
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
-
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM or ""
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('profile')}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    os.environ["SE_OFFLINE"] = "true"
-    driver = webdriver.Chrome(options=options, service=Service(DRIVER))
-    yield driver
-    driver.quit()
 
 
 def visible(browser, column: int) -> list[str]:
@@ -146,7 +120,7 @@ def test_hover_shows_a_pairs_numbers(pages: Callable[[str], Path], browser) -> N
     browser.get(pages("grid").as_uri())
     tip = browser.find_element("id", "tip")
     assert not tip.is_displayed()
-    for selector in (".heatmap svg rect.tip", ".scatter svg g.tip"):
+    for selector in (".heatmap .mark-rect path", ".gap .mark-symbol path[aria-roledescription='point']"):
         mark = browser.find_elements("css selector", selector)[1]
         browser.execute_script("arguments[0].scrollIntoView({block: 'center'})", mark)
         ActionChains(browser).move_to_element(mark).perform()
@@ -182,9 +156,9 @@ def test_without_scripts_everything_is_still_there(pages: Callable[[str], Path],
     try:
         browser.get(pages("grid").as_uri())
         assert not browser.find_element("id", "controls").is_displayed()
-        assert len(browser.find_elements("css selector", "#explorer-table tbody tr")) == 144 * 5
-        titles = browser.find_elements("css selector", ".heatmap svg rect.tip title")
-        assert len(titles) == 144
+        assert len(browser.find_elements("css selector", "#explorer-table tbody tr")) == 484 * 5
+        marks = browser.find_elements("css selector", ".heatmap .mark-rect path[aria-label]")
+        assert len([mark for mark in marks if " over " in mark.get_attribute("aria-label")]) == 484
         assert browser.find_element("css selector", ".heatmap svg").is_displayed()
     finally:
         browser.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
@@ -193,8 +167,38 @@ def test_without_scripts_everything_is_still_there(pages: Callable[[str], Path],
 @browser_only
 def test_pair_page_shows_its_figures(pages: Callable[[str], Path], browser) -> None:
     browser.get(pages("pair").as_uri())
-    script = "return [...document.images].map(i => i.naturalWidth)"
-    widths = browser.execute_script(script)
+    widths = [figure.size["width"] for figure in browser.find_elements("css selector", "figure > svg")]
     assert len(widths) == 3
     assert all(width > 100 for width in widths)
     assert browser.execute_script("return document.documentElement.scrollWidth <= window.innerWidth")
+
+
+OVERLAPS = """
+const boxes = (nodes) => [...nodes].map((node) => [node.textContent || node.outerHTML, node.getBoundingClientRect()]);
+const apart = (a, b) => a.right <= b.left || b.right <= a.left || a.bottom <= b.top || b.bottom <= a.top;
+const [labels, dots] = [...arguments].map((selector) => boxes(document.querySelectorAll(selector)));
+const found = [];
+labels.forEach(([text, box], i) => {
+  for (const [other, its] of labels.slice(i + 1)) if (!apart(box, its)) found.push([text, other]);
+  for (const [dot, its] of dots) {
+    const [x, y] = [(its.left + its.right) / 2, (its.top + its.bottom) / 2];
+    if (box.left < x && x < box.right && box.top < y && y < box.bottom) found.push([text, dot]);
+  }
+});
+return [labels.length, found];
+"""
+
+
+@browser_only
+@pytest.mark.parametrize("name", ["grid", "families", "hostile"])
+def test_texts_of_figures_lie_on_nothing(pages: Callable[[str], Path], browser, name: str) -> None:
+    browser.get(pages(name).as_uri())
+    labels = ".gap .layer_3_layer_2_marks text, .gap .layer_4_layer_2_marks text"
+    for texts, dots in (
+        (labels, ".gap .mark-symbol path[aria-roledescription='point']"),
+        (".heatmap .mark-text.role-mark text", "none"),
+        (".heatmap .role-axis-label text:not([transform*=rotate])", "none"),
+    ):
+        number, found = browser.execute_script(OVERLAPS, texts, dots)
+        assert number
+        assert found == []

@@ -24,8 +24,10 @@ def test_reports_are_written_beside_the_run_and_rewritten_alike(make_run: Callab
     assert write_reports(path) == path / "leaderboard.md"
     first = digests(path)
     assert {name: first[name] for name in before} == before
-    assert set(first) - set(before) == {
-        *("leaderboard.md", "report.html"),
+    made = {name for name in set(first) - set(before) if not name.startswith("tables/")}
+    assert {"tables/accuracy.csv", "tables/accuracy.tex"} <= set(first)
+    assert made == {
+        *("leaderboard.md", "report.html", "items.html"),
         *(f"figures/{stem}.{suffix}" for stem in ("accuracy", "selection", "calibration") for suffix in ("svg", "png")),
     }
     write_reports(path)

@@ -4,10 +4,13 @@ import io
 import json
 import os
 import random
+import socket
 import subprocess
 import sys
 from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pyarrow as pa
@@ -56,9 +59,11 @@ def parquet(*responses: str) -> bytes:
     return raw.getvalue()
 
 
-def ask(hub: Hub, home: Path, code: str, *arguments: str) -> str:
+def ask(hub: Hub | None, home: Path, code: str, *arguments: str, endpoint: str = "", **more: str) -> str:
+    """The last line that the code prints; `endpoint` stands for a hub that is none."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
-    environment |= {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1"}
+    environment |= {"HF_ENDPOINT": hub.endpoint if hub else endpoint, "HF_HOME": str(home), **more}
+    environment["HF_HUB_DISABLE_TELEMETRY"] = "1"
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
         capture_output=True,
@@ -152,3 +157,64 @@ def test_checkpoints_by_revision_gated_missing_and_with_a_dropped_connection(hub
     assert "org/gated is gated; accept its terms" in ask(hub, tmp_path, CHECKPOINT, "org/gated")
     assert "The hub has no org/absent at revision main" in ask(hub, tmp_path, CHECKPOINT, "org/absent")
     assert "The hub has no org/model at revision v9" in ask(hub, tmp_path, CHECKPOINT, "org/model@v9")
+
+
+@contextmanager
+def silent_server() -> Generator[tuple[str, list[int]]]:
+    """An address that closes every connection, and the number of those that it got, one entry each."""
+    got: list[int] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            with suppress(OSError):
+                while True:
+                    server.accept()[0].close()
+                    got.append(1)
+
+        Thread(target=answer, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}", got
+
+
+def test_a_hub_that_does_not_answer_is_asked_once(tmp_path: Path) -> None:
+    with silent_server() as (endpoint, got):
+        (said,) = json.loads(ask(None, tmp_path, CODE, "org/plain:test", endpoint=endpoint))
+    assert len(got) == 1
+    assert said.startswith(
+        f"The dataset org/plain:test is not in the local hub cache, and {endpoint} does not answer: "
+    )
+
+
+def test_offline_is_not_told_to_connect(tmp_path: Path) -> None:
+    offline = {"endpoint": "http://127.0.0.1:9", "HF_HUB_OFFLINE": "1"}
+    (said,) = json.loads(ask(None, tmp_path, CODE, "org/plain:test", **offline))
+    assert "the network is not to be tried (--offline): use --task minilab, which needs no network" in said
+    model = ask(None, tmp_path, CHECKPOINT, "org/model", **offline)
+    assert "the network is not to be tried (--offline); pass the path of a local folder" in model
+    assert "connect" not in said + model
+
+
+def test_without_network_the_cache_answers(hub: Hub, tmp_path: Path) -> None:
+    hub.repo("datasets", "org/cached").commit({"data/test-00000-of-00001.parquet": parquet("kept")})
+    assert load(hub, tmp_path, "org/cached:test") == [["kept"]]
+    assert json.loads(ask(None, tmp_path, CODE, "org/cached:test", endpoint="http://127.0.0.1:9")) == [["kept"]]
+
+
+@pytest.mark.parametrize("told", [("--quiet",), ("--json",)])
+def test_no_library_shows_a_bar_where_none_is_asked_for(hub: Hub, tmp_path: Path, told: tuple[str, ...]) -> None:
+    """The folder is no checkpoint, so that the command ends once it has been downloaded."""
+    files = {"config.json": b"{}", "model.safetensors": b"x" * 2**20, "tokenizer.json": b"{}"}
+    hub.repo("models", "org/model").commit(files)
+    pair = ("pair", "--strong", "org/model", "--weak", "org/model", "--task", "minilab", "--store", str(tmp_path / "s"))
+    assert "%|" in everything(hub, tmp_path / "loud", *pair)
+    quiet = everything(hub, tmp_path / "quiet", *pair, *told)
+    assert "%|" not in quiet
+    assert quiet.startswith("Error: ")
+
+
+def everything(hub: Hub, home: Path, *arguments: str) -> str:
+    """All that a command prints."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+    environment |= {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home)}
+    command = [sys.executable, "-m", "cdr_eval.harness", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)
+    return done.stderr

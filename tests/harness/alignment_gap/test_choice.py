@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
 from cdr_eval.harness.alignment_gap.chain import ChainLink, chain_links, paired_difference
+from cdr_eval.harness.alignment_gap.objective_factor import LIKELIHOOD_LIKE, REFERENCE_BASED
 from cdr_eval.harness.alignment_gap.recommend import recommend
+from cdr_eval.harness.tuning.losses import LOSSES
+from cdr_eval.model_registry.registry import load_registry
 
 from tests.harness.statistics.drawn_items import multiplicities
 
@@ -67,3 +70,14 @@ def test_equal_cost_goes_to_the_more_accurate_and_unknown_cost_is_never_the_chea
 def test_nothing_scored_recommends_nothing():
     found = recommend(np.array([np.nan]), np.full((10, 1), np.nan), np.array([1.0]))
     assert len(found.order) == len(found.tied) == len(found.cheapest) == 0
+
+
+def test_every_loss_that_can_be_trained_is_filed_by_whether_it_has_a_reference():
+    """`hinge` and `robust-dpo` have one; SLiC-HF and the length-regularised R-DPO of the catalog are others."""
+    assert {name for name, loss in LOSSES.items() if loss.has_reference} <= REFERENCE_BASED
+    assert {name for name, loss in LOSSES.items() if not loss.has_reference} <= LIKELIHOOD_LIKE
+    assert not REFERENCE_BASED & LIKELIHOOD_LIKE
+    assert not {"slic-hf", "rdpo"} & set(LOSSES)
+    registry = load_registry()
+    preference = [c for c in registry.checkpoints.values() if c.stage == "preference"]
+    assert {c.objective for c in preference} - {None} <= REFERENCE_BASED | LIKELIHOOD_LIKE

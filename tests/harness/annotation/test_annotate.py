@@ -228,5 +228,5 @@ def test_a_trained_head_labels_prompts_that_it_has_not_seen(annotated: Annotate,
     assert np.allclose(made.result.table("responses")["reward"], rewards)
     made.save(tmp_path / "out", write_reports)
     assert made.result.run["annotation"]["reward"] == "annotator head"
-    with pytest.raises(UserError, match="or --annotator DIR"):
+    with pytest.raises(UserError, match="--annotator DIR"):
         annotated(annotator=tmp_path / "head")

@@ -136,7 +136,7 @@ def test_a_disk_that_fills_up_part_way_loses_nothing(blocks: int, tmp_path: Path
     given = (*given, "--store", "store", "--out", "out", "--quiet")
     assert cli(*given, folder=tmp_path).returncode == 0
     earlier = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
-    command = " ".join([sys.executable, "-m", "cdr_eval.harness", "annotate", *given, "--top", "50%"])
+    command = " ".join([sys.executable, "-m", "cdr_eval.harness", "annotate", *given, "--top", "50%", "--overwrite"])
     limited = ["bash", "-c", f"ulimit -f {blocks}; {command}"]
     done = subprocess.run(limited, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr

@@ -135,7 +135,7 @@ def test_a_pair_and_its_report(run: Callable[..., Ended], llamas: Path, sums: Pa
     settings = ("--store", tmp_path / "store", "--resamples", 200, "--variants", "vanilla,likelihood")
     first = run(*asked, *settings)
     assert first.code == 0, first.err
-    assert "| vanilla |" in first.out
+    assert "\nvanilla  " in first.out
     before = {path.name: path.read_bytes() for path in out.glob("*.csv")}
 
     as_json = json.loads(run(*asked, *settings, "--json").out)
@@ -217,3 +217,40 @@ def test_as_a_module_and_debug(llamas: Path, sums: Path) -> None:
     assert "Traceback" not in plain.stderr
     debug = subprocess.run([*command, "--debug"], capture_output=True, text=True, timeout=120, check=False)
     assert "Traceback" in debug.stderr
+
+
+def test_a_run_of_another_question_gets_a_folder_of_its_own(run: Callable[..., Ended], sums: Path):
+    pair = ("pair", "--strong", "minilab-sft", "--weak", "minilab-base", "--store", "store", "--resamples", 100)
+    asked = (*pair, "--quiet", "--task", sums, "--variants", "vanilla")
+    first = run(*asked).out.strip()
+    assert first == "runs/pair-minilab-sft-over-minilab-base-on-sums"
+    assert run(*asked).out.strip() == first
+    assert run(*asked, "--seed", 1).out.strip() == f"{first}-2"
+    assert run(*asked, "--seed", 2).out.strip() == f"{first}-3"
+    assert run(*asked, "--seed", 1).out.strip() == f"{first}-2"
+    assert run(*asked, "--seed", 3, "--overwrite").out.strip() == first
+    assert json.loads((Path(first) / "run.json").read_text())["seed"] == 3
+
+
+def test_an_out_folder_with_another_run_is_refused_before_anything_is_scored(
+    run: Callable[..., Ended], sums: Path, tmp_path: Path
+):
+    pair = ("pair", "--strong", "minilab-sft", "--weak", "minilab-base", "--resamples", 100, "--task", sums)
+    asked = (*pair, "--quiet", "--variants", "vanilla", "--out", "mine")
+    assert run(*asked, "--store", "store").code == 0
+    told = refused(run(*asked, "--seed", 1, "--store", "untouched"))
+    assert "mine holds a run of another question; pass another --out, or --overwrite to replace it." in told
+    assert not (tmp_path / "untouched").exists()
+
+
+def test_a_pair_without_an_item_that_fits_exits_3_with_a_report(run: Callable[..., Ended], tmp_path: Path):
+    rows = [{"prompt": "Why?", "chosen": f"Because {n} " * 20, "rejected": "No, " * 40} for n in range(3)]
+    (tmp_path / "long.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    ended = run(
+        *("pair", "--strong", "minilab-sft", "--weak", "minilab-base", "--task", "long.jsonl", "--max-length", 8),
+        *("--store", "store", "--resamples", 100, "--variants", "vanilla,judge-safety", "--out", "out"),
+    )
+    assert ended.code == 3, ended
+    assert ended.err.strip().splitlines()[-1] == "Error: a reward could not be had for any item; see the notes."
+    assert "unscored" in (tmp_path / "out" / "leaderboard.md").read_text()
+    assert (tmp_path / "out" / "report.html").is_file()

@@ -26,16 +26,18 @@ def test_list_shows_names_whole_with_used_scores_and_conflicts() -> None:
     lines = result.output.splitlines()
     assert "10 checkpoints, 100 ordered pairs" in lines[0]
     assert re.fullmatch(r"Llama-3-Base-8B-SFT-SimPO\s+preference\s+simpo\s+!23\.4 a\s+22\.0 a\s+20\.3 a\s*", lines[10])
-    assert re.fullmatch(r"Meta-Llama-3-8B\s+base\s+-\s+0\.0 b\s+0\.0 b\s+-\s*", lines[2])
+    assert re.fullmatch(r"Meta-Llama-3-8B\s+base\s+-\s+0\.0 c\s+0\.0 c\s+-\s*", lines[2])
+    assert re.fullmatch(r"Meta-Llama-3-8B-Instruct\s+preference\s+ppo\s+22\.3 a\s+!26\.0 a\s+!25\.3 a\s*", lines[11])
     legend = result.output.partition("Scores in per cent")[2]
-    assert "a  simpo: SimPO release" in legend and "b  paper-c2:" in legend
+    assert "a  simpo: SimPO release" in legend and "c  paper-c2:" in legend
     assert "!  Llama-3-Base-8B-SFT-SimPO, ArenaHard: 23.4 simpo, 20.3 paper-c2" in legend
+    assert "Meta-Llama-3-8B-Instruct, AE2 LC: 26.0 simpo, 22.9 alpaca-eval, 26.0 paper-c2, 22.9 paper-t2" in legend
     assert "zephyr" not in result.output
 
 
 def test_list_takes_one_score_source() -> None:
     result = run("--family", "llama3", "--score-source", "paper-c2")
-    assert re.search(r"Llama-3-Base-8B-SFT-SimPO\s+preference\s+simpo\s+!20\.3 b\s+22\.0 b\s+-", result.output)
+    assert re.search(r"Llama-3-Base-8B-SFT-SimPO\s+preference\s+simpo\s+!20\.3 c\s+22\.0 c\s+-", result.output)
     assert "did you mean" in sentence("--score-source", "paper-c9")
 
 
@@ -47,7 +49,7 @@ def test_json_holds_all_scores_and_those_used() -> None:
     assert simpo["scores_used"]["arena_hard"]["value"] == 23.4
     assert len(simpo["scores"]) == 5
     assert content["score_preference"][0] == "simpo"
-    assert len(content["conflicts"]) == 3
+    assert len(content["conflicts"]) == 6
 
 
 def test_check_exits_2_with_a_sentence_a_problem(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_one_benchmark_is_told_even_where_its_items_are_not_at_hand() -> None:
     assert "RM-Bench (rm-bench), ODC-BY" in done.stdout
     assert "safety-refuse 284" in done.stdout
     assert "a tie earns 0" in done.stdout
-    assert "Its items are not at hand. Cannot load the dataset THU-KEG/RM-Bench:train" in done.stdout
+    assert "Its items are not at hand. The dataset THU-KEG/RM-Bench:train is not in the local hub cache" in done.stdout
 
 
 def test_a_file_is_told_as_it_was_understood(tmp_path: Path) -> None:

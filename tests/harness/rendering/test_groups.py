@@ -8,14 +8,11 @@ import yaml
 from cdr_eval.errors import UserError
 from cdr_eval.harness import Options
 from cdr_eval.harness.rendering.groups import Group, open_group
-from cdr_eval.harness.scoring.loading import LoadOptions
 from cdr_eval.model_registry.checkpoint_files import find_checkpoint
 from cdr_eval.model_registry.registry import Registry, load_registry
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from tests.checkpoints import CHATML, ZEPHYR, byte_level_tokenizer, metaspace_tokenizer, save_llama
-
-LOAD = LoadOptions(device="cpu", dtype="float32", trust_remote_code=False, allow_pickle=False)
 
 
 def group(*named: Path | str, registry: Registry | None = None, options: Options | None = None) -> Group:
@@ -23,7 +20,7 @@ def group(*named: Path | str, registry: Registry | None = None, options: Options
     known = registry or load_registry()
     checkpoints = [find_checkpoint(str(name), known) for name in named]
     pairs = [(checkpoints[0].name, checkpoints[-1].name)]
-    return open_group(checkpoints, pairs, known.common_family(checkpoints), known, options or Options(), LOAD)
+    return open_group(checkpoints, pairs, known.common_family(checkpoints), known, options or Options())
 
 
 def with_tokenizer(folder: Path, source: Path, tokenizer: PreTrainedTokenizerFast, template: str | None) -> Path:
@@ -183,7 +180,7 @@ def test_a_folder_that_bears_a_registered_name_is_noted(declared: Registry, llam
     assert found.notes == (
         f"{folder} is taken for the registry's my-sft because of its name: its family and benchmark scores are used.",
     )
-    assert declared.used_scores("my-sft") == {"arena_hard": 20.0}
+    assert {b: s.value for b, s in declared.used_scores("my-sft").items()} == {"arena_hard": 20.0}
     assert group("my-sft", "my-base", registry=declared).notes == ()
 
 

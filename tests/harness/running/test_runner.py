@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cdr_eval.harness.rendering.chat import ChatRenderer
+from cdr_eval.harness.rendering.tokenizers import load_tokenizer
 from cdr_eval.harness.running import runner as runner_module
 from cdr_eval.harness.running import work_units
 from cdr_eval.harness.running.answers import Answers
@@ -17,8 +18,9 @@ from cdr_eval.harness.running.parts import PartRenderer, RenderedPart
 from cdr_eval.harness.running.runner import CheckpointPlan, Runner, claim_name, distinct_units
 from cdr_eval.harness.running.store import ScorerReport, ScoreStore
 from cdr_eval.harness.running.this_process import ThisProcess
-from cdr_eval.harness.running.work_units import ScoredUnit, ScorerSettings, WorkUnit, cut_units
-from cdr_eval.harness.scoring.loading import load_model, load_options, load_tokenizer
+from cdr_eval.harness.running.work_units import CheckpointWork, ScoredUnit, ScorerSettings, WorkUnit, cut_units
+from cdr_eval.harness.scoring.load_options import load_options
+from cdr_eval.harness.scoring.loading import load_model
 from cdr_eval.harness.scoring.protocol import ScoringRequest
 from cdr_eval.harness.scoring.reference import ReferenceScorer
 from cdr_eval.model_registry.checkpoint_files import LocalCheckpoint, localise
@@ -111,11 +113,19 @@ class Watched:
         self.before, self.ahead = before, ahead
         self.opened: list[str] = []
         self.units = 0
+        self.settings, self.status, self.place = SETTINGS, "", ""
 
-    def score(self, local: LocalCheckpoint, units: Iterator[WorkUnit], following: Path | None) -> Iterator[ScoredUnit]:
+    def release(self) -> None:
+        """Holds nothing between passes."""
+
+    def run(self, work: Iterator[CheckpointWork]) -> Iterator[ScoredUnit]:
         """With `ahead` all units are taken before one is answered, the last first."""
+        for asked in work:
+            yield from self.score(asked.local, asked.units)
+
+    def score(self, local: LocalCheckpoint, units: Iterator[WorkUnit]) -> Iterator[ScoredUnit]:
         taken = iter(list(units)[::-1]) if self.ahead else units
-        for scored in ThisProcess(SETTINGS).score(local, taken, following):
+        for scored in ThisProcess(SETTINGS).score(local, taken, None):
             if local.name not in self.opened[-1:]:
                 self.opened.append(local.name)
             self.before(self.units)
@@ -242,9 +252,9 @@ def test_a_pass_whose_claim_is_lost_stops_and_tries_again(plan: CheckpointPlan, 
     passes: list[int] = []
     score = executor.score
 
-    def counted(local: LocalCheckpoint, units: Iterator[WorkUnit], following: Path | None) -> Iterator[ScoredUnit]:
+    def counted(local: LocalCheckpoint, units: Iterator[WorkUnit]) -> Iterator[ScoredUnit]:
         passes.append(executor.units)
-        return score(local, units, following)
+        return score(local, units)
 
     executor.score = counted
     (answers,) = run.run([plan])

@@ -31,7 +31,7 @@ REQUESTS = requests_()
 def key_of(keys: ScoreKeys, request: ScoringRequest) -> bytes:
     """A request's key, from the arrays that a run packs it into."""
     packed = pack([request])
-    return keys.key(packed.tokens(0), packed.positions(0))
+    return keys.keys(packed.token_ids, packed.scored, packed.offsets)[0]
 
 
 def key(name: str) -> bytes:
@@ -188,9 +188,16 @@ def test_keys_change_with_weights_dtype_and_scorer_and_are_the_same_in_every_pro
 
 def test_moved_tokens_do_not_collide_with_scored_positions():
     keys = ScoreKeys("w", "float32", "reference")
-    requests = [((1, 2), (1,)), ((1,), (2, 1)), ((1, 2, 1), ())]
-    arrays = [(np.array(tokens, dtype=np.int32), np.array(scored, dtype=np.intp)) for tokens, scored in requests]
-    assert len({keys.key(tokens, scored) for tokens, scored in arrays}) == 3
+    requests = [((1, 2), (1,)), ((1, 2, 1), ()), ((1,), ()), ((1, 2), (0,))]
+    packed = pack([ScoringRequest(tokens, scored) for tokens, scored in requests])
+    assert len(set(keys.keys(packed.token_ids, packed.scored, packed.offsets))) == 4
+
+
+@given(st.lists(st.one_of(st.none(), requests_()), max_size=8))
+def test_a_request_has_the_same_key_among_others_as_alone(asked: list[ScoringRequest | None]):
+    keys, packed = ScoreKeys("w", "float32", "reference"), pack(asked)
+    alone = [key_of(keys, request or ScoringRequest((), ())) for request in asked]
+    assert keys.keys(packed.token_ids, packed.scored, packed.offsets) == alone
 
 
 def test_keys_are_those_of_earlier_versions():

@@ -1,10 +1,13 @@
 """A completions server in the manner of OpenAI's: `python completions_server.py FOLDER` prints its port and serves.
 
 It answers prompts of token ids with their log-probabilities (echo, logprobs) and one more token, by FOLDER's model.
+--list names the model and how much it reads, as vLLM does; --also names another; --longest N refuses what is longer
+with the token it generates; --dies-after N ends the process at the request after N.
 """
 
+import argparse
 import json
-import sys
+import os
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -31,23 +34,43 @@ def completion(model: Any, index: int, prompt: list[int]) -> dict[str, Any]:
 
 class Handler(BaseHTTPRequestHandler):
     model: Any = None
+    settings: Any = None
+    answered = 0
 
     def do_GET(self):
-        self.send_error(404)
+        if self.path != "/v1/models" or not self.settings.list:
+            self.send_error(404)
+            return
+        names = [self.settings.folder, *self.settings.also]
+        longest = self.settings.longest or 4096
+        self.answer({"data": [{"id": name, "max_model_len": longest, "owned_by": "us"} for name in names]})
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path != "/v1/completions" or not body["echo"] or body["max_tokens"] != 1:
             self.send_error(400)
             return
+        if self.settings.dies_after is not None and Handler.answered >= self.settings.dies_after:
+            os._exit(1)
+        Handler.answered += 1
         prompts = body["prompt"] if isinstance(body["prompt"][0], list) else [body["prompt"]]
+        longest = self.settings.longest
+        if longest is not None and any(len(prompt) >= longest for prompt in prompts):
+            self.answer({"error": f"this server reads {longest} tokens"}, status=400)
+            return
+        if self.settings.list and body["model"] not in (self.settings.folder, *self.settings.also):
+            self.send_error(404)
+            return
         choices = [completion(self.model, index, prompt) for index, prompt in enumerate(prompts)]
-        answer = json.dumps({"object": "text_completion", "model": body["model"], "choices": choices}).encode()
-        self.send_response(200)
+        self.answer({"object": "text_completion", "model": body["model"], "choices": choices})
+
+    def answer(self, content: dict[str, Any], status: int = 200):
+        text = json.dumps(content).encode()
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Content-Length", str(len(text)))
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(text)
 
     def log_message(self, format: str, *args: Any):
         pass
@@ -55,7 +78,14 @@ class Handler(BaseHTTPRequestHandler):
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    Handler.model = AutoModelForCausalLM.from_pretrained(sys.argv[1]).eval()
+    parser = argparse.ArgumentParser()
+    parser.add_argument("folder")
+    parser.add_argument("--list", action="store_true")
+    parser.add_argument("--also", action="append", default=[])
+    parser.add_argument("--longest", type=int)
+    parser.add_argument("--dies-after", type=int)
+    Handler.settings = parser.parse_args()
+    Handler.model = AutoModelForCausalLM.from_pretrained(Handler.settings.folder).eval()
     server = HTTPServer(("127.0.0.1", 0), Handler)
     print(server.server_port, flush=True)
     server.serve_forever()

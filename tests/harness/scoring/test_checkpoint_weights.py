@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 from cdr_eval.errors import UserError
-from cdr_eval.harness.scoring.loading import LoadOptions, load_model
+from cdr_eval.harness.scoring.load_options import LoadOptions
+from cdr_eval.harness.scoring.loading import load_model
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 

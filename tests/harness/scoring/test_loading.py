@@ -1,7 +1,7 @@
 import pytest
 import torch
 from cdr_eval.errors import UserError
-from cdr_eval.harness.scoring.loading import load_options
+from cdr_eval.harness.scoring.load_options import load_options
 
 
 @pytest.mark.parametrize("device", ["cpu:x", "cuda:99", "tpu", ""])

@@ -28,7 +28,7 @@ def refused(*arguments) -> str:
 SETTINGS = {
     "--beta must be above 0": ("--beta", 0),
     "--gamma-ratio must be above 0": ("--gamma-ratio", -0.3),
-    "--label-noise must be from 0 to below 0.5": ("--loss", "rdpo", "--label-noise", 0.5),
+    "--label-noise must be from 0 to below 0.5": ("--loss", "robust-dpo", "--label-noise", 0.5),
     "--learning-rate must be above 0": ("--lr", "nan"),
     "--epochs must be above 0": ("--epochs", 0),
     "do not divide into micro-batches of 3": ("--batch", 16, "--micro-batch", 3),

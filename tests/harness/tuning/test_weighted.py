@@ -52,7 +52,7 @@ def pair_loss(name: str, policy, reference, tokenizer, row) -> torch.Tensor:
         return (ratios[0] - ratios[1] - 1 / (2 * BETA)) ** 2
     chosen, rejected = ((a - b).sum() for a, b in zip(ours, theirs, strict=True))
     margin = BETA * (chosen - rejected)
-    if name == "rdpo":
+    if name == "robust-dpo":
         return (-(1 - NOISE) * logsigmoid(margin) + NOISE * logsigmoid(-margin)) / (1 - 2 * NOISE)
     return -logsigmoid(margin)
 
@@ -67,7 +67,7 @@ def trainer_of(name: str, policy, reference, tokenizer, folder: Path, lora: bool
         "bf16": False,
         "report_to": "none",
         "activation_checkpointing": False,
-        **({"label_smoothing": NOISE} if name == "rdpo" else {}),
+        **({"label_smoothing": NOISE} if name == "robust-dpo" else {}),
     }
     with_reference = LOSSES[name].has_reference and not lora
     return preference_trainer(
@@ -87,7 +87,7 @@ def gradients(model) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("lora", [False, True], ids=["whole", "lora"])
-@pytest.mark.parametrize("name", ["dpo", "ipo", "rdpo", "simpo"])
+@pytest.mark.parametrize("name", ["dpo", "ipo", "robust-dpo", "simpo"])
 def test_gradients_are_those_of_pairs_weighted_by_hand(llamas, tmp_path, name, lora):
     policy, reference, tokenizer = models(llamas, lora)
     trainer = trainer_of(name, policy, reference, tokenizer, tmp_path, lora)

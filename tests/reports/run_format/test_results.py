@@ -17,6 +17,7 @@ from cdr_eval.errors import UserError
 from cdr_eval.harness import Options, RunResult, evaluate_grid, evaluate_pair
 from cdr_eval.reports.run_format.checksums import CHECKSUMS
 from cdr_eval.reports.run_format.frames import declared_columns, make_frame
+from cdr_eval.reports.run_format.results import same
 from cdr_eval.reports.run_format.tables import TABLES
 from pydantic import ValidationError
 
@@ -220,10 +221,46 @@ def test_checksums_are_those_of_the_files(pair: RunResult, tmp_path: Path):
     assert all(hashlib.sha256((out / name).read_bytes()).hexdigest() == digest for name, digest in listed.items())
 
 
+def test_a_run_of_another_question_is_kept_unless_told_otherwise(pair: RunResult, grid: RunResult, tmp_path: Path):
+    out = grid.save(tmp_path / "run")
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    with pytest.raises(UserError, match="holds a run of another question; pass another --out, or --overwrite"):
+        pair.save(out)
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+    (out / "run.json").write_text("{")
+    with pytest.raises(UserError, match="holds a run of another question"):
+        pair.save(out)
+
+
+def test_the_same_question_with_new_answers_takes_the_place_of_the_old(pair: RunResult, tmp_path: Path):
+    out = pair.save(tmp_path / "run")
+    again = {**pair.run, "notes": ["again"], "seconds": 1.0, "command": "another"}
+    RunResult(again, pair.tables).save(str(out))
+    assert RunResult.load(out).run["notes"] == ["again"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"seed": 99},
+        {"resamples": 99},
+        {"mean_per_token": True},
+        {"variants": ["vanilla"]},
+        {"criteria": "mine.yaml"},
+        {"kind": "grid"},
+        {"pairs": []},
+        {"task": {"name": "other"}},
+    ],
+)
+def test_what_is_asked_otherwise_is_another_question(pair: RunResult, change: dict[str, Any]):
+    assert same(pair.run, json.loads(json.dumps(pair.run)))
+    assert not same(pair.run, {**pair.run, **change})
+
+
 def test_an_earlier_run_is_replaced_and_nothing_is_left_of_it(pair: RunResult, grid: RunResult, tmp_path: Path):
     out = grid.save(tmp_path / "run")
     (out / "report.html").write_text("old")
-    pair.save(out)
+    pair.save(out, overwrite=True)
     assert not (out / "pairs.csv").exists()
     assert not (out / "report.html").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["run"]

@@ -1,0 +1,63 @@
+"""Where runs go: a folder named for what is asked, which no run of another question takes."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from ...errors import UserError
+from ...reports.run_format.results import check_out
+from ..comparisons import Comparison
+from ..options import Options
+from ..question import Question, asked_of
+
+
+def run_folders(
+    kind: str,
+    name: str,
+    comparisons: Sequence[Comparison],
+    questions: Sequence[Question],
+    options: Options,
+    out: Path | None,
+    overwrite: bool,
+) -> tuple[Path, list[Path]]:
+    """The folder of a command and that of each task's run, which is the same where there is one task.
+
+    Without `out` it is runs/NAME-on-TASK, or the first of NAME-on-TASK-2, -3, ... that holds no other run. Raises
+    UserError where `out` holds another run and `overwrite` does not say to replace it.
+    """
+    asked = [asked_of(kind, question, comparisons, options) for question in questions]
+    if out is not None:
+        return out, _checked(out, asked, overwrite)
+    tasks = "-".join(stem(question.task.name) for question in questions)
+    return next(_free(f"{name}-on-{tasks}"[:200], asked, overwrite))
+
+
+def free_folder(name: str, run: dict[str, Any], *, overwrite: bool) -> Path:
+    """The same for a run that is done: the first of runs/NAME, NAME-2, ... that holds no other run."""
+    return next(_free(name, [run], overwrite))[0]
+
+
+def _free(name: str, asked: Sequence[dict[str, Any]], overwrite: bool) -> Iterator[tuple[Path, list[Path]]]:
+    for number in count(1):
+        folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
+        with suppress(UserError):
+            yield folder, _checked(folder, asked, overwrite)
+
+
+def _checked(out: Path, asked: Sequence[dict[str, Any]], overwrite: bool) -> list[Path]:
+    if len(asked) == 1:
+        check_out(out, asked[0], overwrite=overwrite)
+        return [out]
+    if (out / "run.json").exists():
+        raise UserError(f"{out} holds the run of one task; pass another folder with --out.")
+    folders = [out / stem(run["task"]["name"]) for run in asked]
+    for folder, run in zip(folders, asked, strict=True):
+        check_out(folder, run, overwrite=overwrite)
+    return folders
+
+
+def stem(name: str) -> str:
+    """A name as a part of a file's name."""
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in Path(name).name)[:80]

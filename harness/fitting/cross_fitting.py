@@ -1,0 +1,137 @@
+"""What fits are worth on items that they have not seen: out-of-fold rewards, and the learning curve."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from ..statistics.arrays import Codes, Estimate, Floats, Mask
+from ..statistics.credits import credit
+from ..statistics.intervals import Z
+from .bradley_terry import fit, folds_of
+from .compared import Compared
+from .sparse import forward_order, terms_of
+
+SIZES: Final = (20, 50, 100, 200, 400, 800, 1600)
+"""Labelled items of the learning curve."""
+SPLITS: Final = 20
+FITTED, PAIR, DIFFERENCE = "fitted", "pair", "difference"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """What a reward can be made of."""
+
+    owner: Codes
+    """(K,) the checkpoint of each term."""
+    contrasts: Floats
+    """(P, K) the coefficients of each pair that may be chosen instead: 1 for strong, −1 for weak."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfFold:
+    """Coefficients by which each item is judged, fitted on the other folds: (folds, K) each."""
+
+    fold: Codes
+    """(n,) of each item."""
+    fitted: Floats
+    sparse: Mapping[int, Floats]
+    """By the number of checkpoints, from 2 on; the last is as many as there are, in the sparse fit's order."""
+    pair: Floats
+    """Of the pair that is best on the other folds."""
+    chosen: Codes
+    """(folds,) which pair that is."""
+
+    def rewards(self, coefficients: Floats, scores: Floats, owners: Codes) -> Floats:
+        """(R,) of scores (K, R): each response by the coefficients (folds, K) of its item's fold."""
+        return np.einsum("rk,kr->r", coefficients[self.fold[owners]], scores)
+
+
+def out_of_fold(data: Compared, clusters: Codes, candidates: Candidates, most: int, seed: int) -> OutOfFold:
+    """Fit on all folds but one in turn; `clusters` (n,) of all items, `most` checkpoints of a sparse fit.
+
+    Raises ValueError as `fit` does.
+    """
+    fold = folds_of(clusters, seed)
+    numbers = np.unique(fold)
+    rows: list[tuple[Floats, list[Floats], int]] = []
+    for number in numbers:
+        train = data.of(fold[data.item] != number)
+        order = forward_order(train, candidates.owner, most)
+        sizes = range(2, len(order) + 1)
+        sparse = [fit(train, seed, terms_of(candidates.owner, order[:size])).coefficients for size in sizes]
+        rows.append((fit(train, seed).coefficients, sparse, best_pair(train, candidates.contrasts)))
+    fitted, sparse, chosen = zip(*rows, strict=True)
+    pair = np.array(chosen, dtype=np.intp)
+    by_size = {size + 2: np.stack(parts) for size, parts in enumerate(zip(*sparse, strict=True))}
+    place = np.searchsorted(numbers, fold)
+    return OutOfFold(place, np.stack(fitted), by_size, candidates.contrasts[pair], pair)
+
+
+def best_pair(data: Compared, contrasts: Floats) -> int:
+    """The pair of the highest accuracy on some comparisons; of equals the first."""
+    return int((data.weight @ credit(data.difference @ contrasts.T)).argmax())
+
+
+@dataclass(frozen=True, slots=True)
+class CurvePoint:
+    """Accuracy on the items left out, of rewards made with so many labelled items."""
+
+    labels: int
+    reward: str
+    """FITTED, PAIR, or the DIFFERENCE of the two on the same items."""
+    n: int
+    """Items judged, in some split at least."""
+    accuracy: Estimate
+
+
+def learning_curve(
+    data: Compared, contrasts: Floats, seed: int, sizes: Sequence[int] = SIZES, splits: int = SPLITS
+) -> list[CurvePoint]:
+    """The fit and the pair that is best on the same labels, by labels; at least as many items are left to judge.
+
+    Intervals add the variance between clusters of items, of credits averaged over splits, to that between splits.
+    """
+    items = len(np.unique(data.item))
+    points: list[CurvePoint] = []
+    for size in (size for size in sizes if 2 * size <= items):
+        drawn = [_judged(data, contrasts, size, seed + number) for number in range(splits)]
+        parts = {FITTED: [row[0] for row in drawn], PAIR: [row[1] for row in drawn]}
+        parts[DIFFERENCE] = [a - b for a, b in zip(parts[FITTED], parts[PAIR], strict=True)]
+        points += [_point(size, name, np.stack(rows), data) for name, rows in parts.items()]
+    return points
+
+
+def _judged(data: Compared, contrasts: Floats, size: int, seed: int) -> tuple[Floats, Floats]:
+    """Credits (C,) of the fit and of the pair, NaN where a comparison served to make them."""
+    train = drawn_items(data, size, np.random.default_rng(seed))
+    some, rest = data.of(train), data.difference[~train]
+    rewards = (fit(some, seed).coefficients, contrasts[best_pair(some, contrasts)])
+    credits = np.full((2, len(train)), np.nan)
+    credits[:, ~train] = [credit(rest @ reward) for reward in rewards]
+    return credits[0], credits[1]
+
+
+def drawn_items(data: Compared, size: int, rng: np.random.Generator) -> Mask:
+    """(C,) the comparisons of randomly drawn clusters that have `size` items or a few more."""
+    names, first = np.unique(data.item, return_index=True)
+    of_item = data.cluster[first]
+    order = rng.permutation(np.unique(of_item))
+    counts = np.array([(of_item == name).sum() for name in order]) if len(order) < len(names) else np.ones(len(order))
+    taken = order[: int(np.searchsorted(np.cumsum(counts), size)) + 1]
+    return np.isin(data.cluster, taken)
+
+
+def _point(size: int, name: str, credits: Floats, data: Compared) -> CurvePoint:
+    judged = ~np.isnan(credits)
+    weight = data.weight
+    by_split = (np.where(judged, credits, 0.0) @ weight) / (judged @ weight)
+    seen = judged.any(axis=0)
+    mean = np.where(judged, credits, 0.0).sum(axis=0)[seen] / judged.sum(axis=0)[seen]
+    value = float(by_split.mean())
+    share = weight[seen] / weight[seen].sum()
+    influence = np.bincount(data.cluster[seen], share * (mean - share @ mean))
+    error = np.sqrt((influence**2).sum() + by_split.var(ddof=1) / len(by_split))
+    ends = Estimate(value, value - Z * float(error), value + Z * float(error))
+    return CurvePoint(size, name, len(np.unique(data.item[seen])), ends)

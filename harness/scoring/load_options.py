@@ -1,0 +1,68 @@
+"""How checkpoints are loaded; nothing is loaded here, so that a run answered by the store needs no model library."""
+
+import re
+from dataclasses import dataclass
+
+from ...errors import UserError
+
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How checkpoints are loaded and run."""
+
+    device: str
+    dtype: str
+    trust_remote_code: bool
+    allow_pickle: bool
+    tensor_parallel: int = 1
+    """Processes that a model's weights are spread over."""
+    offload: bool = False
+    """Layers lie on this machine's GPUs, and those that do not fit in memory or on the disk."""
+    quantise: str | None = None
+    """"int8": weights of linear layers are rounded to 8 bits while loading."""
+
+    @property
+    def numbers(self) -> str:
+        """What a model computes with; a part of every score's key."""
+        return self.dtype + (f"+torchao-{self.quantise}wo2" if self.quantise else "")
+
+
+def check_device(device: str) -> None:
+    """Raise UserError for what is no name of a device on any machine."""
+    if not _DEVICE.fullmatch(device):
+        raise UserError(f"There is no device {device!r}; use --device cpu, cuda, cuda:1, mps or auto.")
+
+
+def load_options(
+    device: str, dtype: str, trust_remote_code: bool, allow_pickle: bool, quantise: str | None = None
+) -> LoadOptions:
+    """Resolve "auto": the best device there is; float32 on a CPU, half precision on an accelerator.
+
+    Raises UserError for a device that this machine lacks.
+    """
+    check_device(device)
+    import torch
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    there += ["cuda"] if torch.cuda.is_available() else []
+    there += ["mps"] if torch.backends.mps.is_available() else []
+    if device not in there:
+        raise UserError(f"This machine has no device {device!r}; use --device {' or '.join(there)}.")
+    kind = device.partition(":")[0]
+    if dtype == "auto":
+        bf16 = kind == "cuda" and torch.cuda.is_bf16_supported()
+        dtype = "float32" if kind == "cpu" else "bfloat16" if bf16 else "float16"
+    return LoadOptions(device, dtype, trust_remote_code, allow_pickle, quantise=quantise)
+
+
+def cannot_load(problem: str, error: Exception) -> UserError:
+    """What a library said about a checkpoint, as one sentence."""
+    reason = " ".join(str(error).split()) or type(error).__name__
+    hint = (
+        "; it ships code of its own, which runs only with --trust-remote-code" if "trust_remote_code" in reason else ""
+    )
+    return UserError(f"{problem}: {reason[:300]}{hint}")

@@ -1,0 +1,156 @@
+"""A grid without labels: every pair's accuracy from how pairs agree, and what else could make them agree."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+
+from ...errors import UserError
+from ...reports.run_format.frames import make_frame
+from ..alignment_gap.recommend import recommend
+from ..fitting.agreement import Agreement, agreement, disjoint, identified
+from ..fitting.compared import Compared, unlabelled
+from ..fitting.controls import MOST_EXPLAINED, control
+from ..question import has_labels
+from ..statistics.arrays import Codes, Floats
+from ..statistics.credits import credit
+from .analysis import analysed_variant
+from .rules import responses_of
+from .run_record import RunFacts, main_benchmarks, used_scores
+from .sample import Label
+from .text_features import text_features
+
+LEAST_EXPLAINED: Final = 0.5
+"""Of the votes' correlations: with less, one factor is no account of them."""
+LEAST_ITEMS: Final = 20
+
+
+def unlabelled_tables(
+    facts: RunFacts, labels: Sequence[Label], rewards: Floats
+) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
+    """What run.json says of the estimates, and the tables `unlabelled` and `controls`, of rewards (rows, R).
+
+    Raises UserError for a grid whose accuracies agreement does not identify.
+    """
+    variant = analysed_variant(labels)
+    rows = _once(labels, variant)
+    strong, weak = _ends(labels, rows)
+    apart = disjoint(strong, weak)
+    data = _compared(facts, rewards[rows])
+    _check(apart, data, facts)
+    voted = np.sign(data.difference)
+    gap, benchmark = _gaps(facts, labels, rows)
+    options = facts.options
+    found = agreement(voted, data.weight, data.cluster, apart, gap, options.resamples, options.seed)
+    controls = _controls(facts, data, voted, apart, found)
+    refused = _refused(found, controls, benchmark)
+    info = {
+        "variant": variant,
+        "items": len(np.unique(data.item)),
+        "comparisons": len(data.item),
+        "ties": int((voted == 0).sum()),
+        "explained": found.explained,
+        "benchmark": benchmark,
+        "refused": refused,
+    }
+    table = _pairs_table(facts, [labels[row] for row in rows], data, found)
+    return info, {"unlabelled": table, "controls": controls}
+
+
+def _once(labels: Sequence[Label], variant: str | None) -> list[int]:
+    """The row of each unordered pair of two checkpoints."""
+    found: dict[frozenset[str], int] = {}
+    for row, (strong, weak, name) in enumerate(labels):
+        if name == variant and weak and strong != weak:
+            found.setdefault(frozenset((strong, weak)), row)
+    return list(found.values())
+
+
+def _ends(labels: Sequence[Label], rows: Sequence[int]) -> tuple[Codes, Codes]:
+    names = {name: number for number, name in enumerate(dict.fromkeys(n for row in rows for n in labels[row][:2]))}
+    ends = np.array([[names[name] for name in labels[row][:2]] for row in rows], dtype=np.intp).reshape(-1, 2)
+    return ends[:, 0], ends[:, 1]
+
+
+def _compared(facts: RunFacts, rewards: Floats) -> Compared:
+    items = facts.question.task.items
+    clusters = np.unique(np.array(items.clusters), return_inverse=True)[1].astype(np.intp)
+    return unlabelled(rewards, responses_of(items), clusters, facts.options.seed)[0]
+
+
+def _check(apart: Any, data: Compared, facts: RunFacts) -> None:
+    if not identified(apart):
+        raise UserError(
+            "Without labels accuracies are estimated from pairs that share no checkpoint, which takes five checkpoints "
+            "of one family at least: pass more with --models or --family."
+        )
+    if len(np.unique(data.item)) < LEAST_ITEMS:
+        raise UserError(
+            f"Only {len(np.unique(data.item))} items of {facts.question.task.name} have two responses that all pairs "
+            f"score, and an estimate without labels takes {LEAST_ITEMS}: pass more items."
+        )
+
+
+def _gaps(facts: RunFacts, labels: Sequence[Label], rows: Sequence[int]) -> tuple[Floats, str]:
+    """The gap of each pair on the main benchmark, NaN where unknown; no benchmark where all are."""
+    benchmark = main_benchmarks(facts)[0]
+    found = used_scores(facts)
+    score = {name: s[benchmark].value if benchmark in s else np.nan for name, s in found.items()}
+    gap = np.array([score[labels[row][0]] - score[labels[row][1]] for row in rows])
+    return gap, benchmark if (np.nan_to_num(gap) != 0).any() else ""
+
+
+def _controls(facts: RunFacts, data: Compared, voted: Floats, apart: Any, found: Agreement) -> pd.DataFrame:
+    task = facts.question.task
+    tokens = next(iter(facts.scored[0].tokens.values()))
+    rows: list[list[object]] = []
+    for name, values in text_features(task.items, tokens.astype(np.intp), ordered=not has_labels(task)).items():
+        told = control(voted, data.weight, values[data.first] - values[data.second], apart, found.accuracy)
+        rows.append([name, told.n, told.explained, told.correlation])
+    return make_frame("controls", sorted(rows, key=lambda row: -float(str(row[2]))))
+
+
+def _refused(found: Agreement, controls: pd.DataFrame, benchmark: str) -> str:
+    """Why the estimates are not to be used, as a clause; empty where nothing speaks against them."""
+    first = controls.iloc[0]
+    if float(first["explained"]) > MOST_EXPLAINED:
+        return (
+            f"the pairs agree on a feature of the texts: {first['control']} alone explains "
+            f"{100 * float(first['explained']):.0f}% of their agreement"
+        )
+    if not benchmark:
+        return "no checkpoint has a benchmark score, so that nothing says whether the pairs agree on good or on bad"
+    if found.explained < LEAST_EXPLAINED:
+        return f"one factor explains only {100 * found.explained:.0f}% of how the pairs' votes correlate"
+    return ""
+
+
+def _pairs_table(facts: RunFacts, labels: Sequence[Label], data: Compared, found: Agreement) -> pd.DataFrame:
+    """Both directions of each pair, the highest estimate first."""
+    low, high = found.interval
+    truth = _truth(facts.question.task.items.grades, data)
+    both = [(s, w, v) for s, w, v in labels] + [(w, s, v) for s, w, v in labels]
+    estimate, resampled = (np.concatenate([each, 1 - each], axis=-1) for each in (found.accuracy, found.resampled))
+    ends = np.concatenate([low, 1 - high]), np.concatenate([high, 1 - low])
+    known = np.concatenate([truth, 1 - truth])
+    size = {m.local.name: m.local.checkpoint.parameters for g in facts.scored for m in g.group.members}
+    sizes = {name: np.nan if number is None else float(number) for name, number in size.items()}
+    parameters = np.array([sizes[s] + sizes[w] for s, w, _ in both])
+    order = recommend(estimate, resampled, parameters)
+    n, numbers = len(np.unique(data.item)), 100 * np.stack([estimate, *ends, known], axis=1)
+    rows: list[list[object]] = []
+    for rank, pair in enumerate(order.order.tolist()):
+        marks = bool(order.tied[rank]), bool(order.cheapest[rank])
+        rows.append([*both[pair], n, *numbers[pair].tolist(), *marks])
+    return make_frame("unlabelled", rows)
+
+
+def _truth(grades: Floats, data: Compared) -> Floats:
+    """How often each pair prefers the response of higher grade (P,), over the same comparisons; NaN without grades."""
+    sign = np.sign(grades[data.first] - grades[data.second])
+    known = np.abs(sign) == 1
+    if not known.any():
+        return np.full_like(data.difference[0], np.nan)
+    right = credit(data.difference[known] * sign[known, None])
+    return np.asarray(np.average(right, axis=0, weights=data.weight[known]), dtype=np.float64)

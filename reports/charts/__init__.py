@@ -1,0 +1,1 @@
+"""Figures, each one Altair specification, as SVG and PNG."""

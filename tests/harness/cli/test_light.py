@@ -1,0 +1,100 @@
+"""Mistakes are told before anything heavy is imported, in a process of their own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "transformers", "datasets", "altair", "scipy")
+PROBE = """
+import sys
+from cdr_eval.harness.cli.main import main
+sys.argv = ["cdr-eval", *sys.argv[1:]]
+try:
+    main()
+finally:
+    print("HEAVY", *[name for name in %r if name in sys.modules])
+"""
+PAIR = ["pair", "--strong", "minilab-sft", "--weak", "minilab-base", "--task", "minilab"]
+ROW = '{"prompt": "What is %d + 1?", "chosen": "It is %d.", "rejected": "It is five, of course."}'
+
+
+def ended(folder: Path, arguments: list[str], heavy: tuple[str, ...] = HEAVY) -> tuple[int, str, list[str]]:
+    """Exit code, the last line on standard error, and the heavy libraries that were imported."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE % (heavy,), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        cwd=folder,
+    )
+    told = (done.stderr.strip().splitlines() or [""])[-1]
+    return done.returncode, told, done.stdout.split("HEAVY", 1)[1].split()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["pair", "--strong", "minilab-sfd", "--weak", "minilab-base"], "no checkpoint 'minilab-sfd'"),
+        ([*PAIR, "--variants", "vanila"], "no reward variant 'vanila'"),
+        (["pair", "--strong", "minilab-sft", "--weak", "minilab-base", "--task", "minilap"], "no task 'minilap'"),
+        ([*PAIR, "--scorer", "shared"], "no scorer 'shared'"),
+        ([*PAIR, "--device", "gpu"], "no device 'gpu'"),
+        ([*PAIR, "--router", "minilab-sfd"], "no checkpoint 'minilab-sfd'"),
+        ([*PAIR, "--chat-template", "none.jinja"], "chat template none.jinja cannot be read"),
+        ([*PAIR, "--criteria", "none.yaml"], "none.yaml"),
+        ([*PAIR, "--registry", "none.yaml"], "none.yaml"),
+        ([*PAIR, "--benchmark", "arena"], "No checkpoint has a score on 'arena'"),
+        (["pair", "--strong", "empty", "--weak", "minilab-base", "--task", "minilab"], "no config.json"),
+        (["pair", "--strong", "minilab-sft", "--weak", "zephyr-7b-beta", "--task", "minilab"], "share no family"),
+        (["grid", "--family", "minilap"], "minilap"),
+        (["plan", "--family", "minilab", "--task", "minilab", "--scorer", "shared"], "no scorer 'shared'"),
+        (["sample", "minilab:train", "--model", "minilab-sfd", "--out", "r.jsonl"], "no checkpoint 'minilab-sfd'"),
+        (["sample", "none.jsonl", "--model", "minilab-sft", "--out", "r.jsonl"], "no file none.jsonl"),
+        (["tune", "sums.jsonl", "--model", "minilab-sfd", "--out", "t"], "no checkpoint 'minilab-sfd'"),
+        (["tune", "none.jsonl", "--model", "minilab-sft", "--out", "t"], "no file none.jsonl"),
+        (["minilab", "judge", "minilab-sfd"], "no checkpoint 'minilab-sfd'"),
+        (["report", "none"], "none is not a folder"),
+        (["tasks", "minilap"], "no task 'minilap'"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_heavy_is_imported(arguments: list[str], told: str, tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "sums.jsonl").write_text("\n".join(ROW % (i, i + 1) for i in range(6)))
+    code, sentence, heavy = ended(tmp_path, arguments)
+    assert code == 2
+    assert told in sentence
+    assert heavy == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["annotate", "none.jsonl", "--strong", "minilab-sft", "--weak", "minilab-base"], "no file none.jsonl"),
+        (["annotate", "sums.jsonl", "--strong", "minilab-sfd", "--weak", "minilab-base"], "'minilab-sfd'"),
+        (["annotator", "train", "sums.jsonl", "--model", "minilab-sfd", "--out", "t"], "'minilab-sfd'"),
+    ],
+)
+def test_commands_with_statistics_of_their_own_tell_a_mistake_before_torch_is_imported(
+    arguments: list[str], told: str, tmp_path: Path
+):
+    (tmp_path / "sums.jsonl").write_text("\n".join(ROW % (i, i + 1) for i in range(6)))
+    code, sentence, heavy = ended(tmp_path, arguments, ("torch", "transformers", "datasets"))
+    assert code == 2
+    assert told in sentence
+    assert heavy == []
+
+
+def test_a_run_that_the_store_answers_imports_no_models(tmp_path: Path):
+    command = [*PAIR, "--variants", "vanilla", "--limit", "6", "--resamples", "100", "--store", "s", "--quiet"]
+    models = (
+        "cdr_eval.harness.scoring.loading",
+        "transformers.modeling_utils",
+        "transformers.models.llama.modeling_llama",
+    )
+    first, second = (ended(tmp_path, [*command, "--out", out], models) for out in ("first", "second"))
+    assert set(first[2]) == set(models)
+    assert second[0] == 0
+    assert second[2] == []

@@ -1,0 +1,36 @@
+"""What each token earned adds up to the reward, and the tokens' texts to the response."""
+
+import math
+from pathlib import Path
+
+import pytest
+from cdr_eval.errors import UserError
+from cdr_eval.harness import Options, evaluate_pair
+
+
+@pytest.mark.parametrize("mean", [False, True])
+def test_the_tokens_of_a_response_add_up_to_its_reward(tmp_path: Path, mean: bool) -> None:
+    options = Options(store=tmp_path / "store", limit=24, resamples=50, tokens=5, mean=mean)
+    result = evaluate_pair("minilab-dpo-1", "minilab-sft", options=options)
+    tokens = result.table("tokens")
+    label = ["strong", "weak", "variant"]
+    sums = tokens.groupby([*label, "item", "response"], observed=True)["value"].sum().to_dict()
+    rewards = result.rewards.set_index([*label, "item", "response"])["reward"].to_dict()
+    assert len(sums) > 100
+    for key, total in sums.items():
+        assert math.isclose(total, rewards[key], abs_tol=2e-4), key
+    margins = result.margins
+    vanilla = margins[margins["variant"] == "vanilla"].sort_values("margin", kind="stable")
+    assert set(tokens["item"]) == set(vanilla["item"].iloc[:5])
+    assert not tokens["variant"].str.startswith("judge-").any()
+    texts = result.table("texts").set_index(["item", "response"])["text"].to_dict()
+    of_vanilla = tokens[tokens["variant"] == "vanilla"].sort_values("position", kind="stable")
+    for key, rows in of_vanilla.groupby(["item", "response"], observed=True):
+        assert "".join(rows["token"].iloc[:-1]).strip() == texts[key].strip()
+    assert any("computed anew" in note and "5 items" in note for note in result.run["notes"])
+
+
+def test_another_programs_scorer_has_no_tokens(tmp_path: Path) -> None:
+    options = Options(store=tmp_path, tokens=1, scorer="lm-eval:hf")
+    with pytest.raises(UserError, match="leave --scorer lm-eval or --tokens out"):
+        evaluate_pair("minilab-dpo-1", "minilab-sft", options=options)

@@ -1,0 +1,116 @@
+"""What a user of Python may pass, and what a notebook shows of the result."""
+
+import ast
+import inspect
+from pathlib import Path
+from typing import Any
+
+import datasets
+import numpy as np
+import pandas as pd
+import pytest
+from cdr_eval.errors import UserError
+from cdr_eval.harness import Options, RunResult, evaluate_grid, evaluate_pair
+from cdr_eval.harness import options as options_module
+from cdr_eval.tasks.catalog import load_task, task_of_rows
+
+ROWS: list[dict[str, Any]] = [
+    {"id": f"r{n}", "prompt": f"What is {n} + 1?", "chosen": f"It is {n + 1}.", "rejected": "Five, of course."}
+    for n in range(6)
+]
+
+
+@pytest.fixture(scope="module")
+def options(tmp_path_factory: pytest.TempPathFactory) -> Options:
+    return Options(store=str(tmp_path_factory.mktemp("store")), resamples=100)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="module")
+def pair(options: Options) -> RunResult:
+    return evaluate_pair("minilab-sft", "minilab-base", task=ROWS, variants="vanilla", options=options)
+
+
+def test_rows_of_every_kind_are_the_same_task(tmp_path: Path):
+    path = tmp_path / "rows.jsonl"
+    pd.DataFrame(ROWS).to_json(path, orient="records", lines=True)
+    items = load_task(str(path)).items
+    held: tuple[Any, ...] = (ROWS, tuple(ROWS), iter(ROWS), pd.DataFrame(ROWS), datasets.Dataset.from_list(ROWS))
+    for rows in held:
+        assert task_of_rows(rows).items == items
+
+
+def test_a_missing_value_of_a_data_frame_is_none():
+    frame = pd.DataFrame([{**ROWS[0], "subset": None}, {**ROWS[1], "subset": np.nan}])
+    assert set(task_of_rows(frame).items.subsets) == {"all"}
+    graded = pd.DataFrame({"prompt": ["q"], "responses": [np.array(["a", "b"], dtype=object)], "scores": [[1.0, 0.0]]})
+    assert task_of_rows(graded).items[0].responses == ("a", "b")
+
+
+def test_columns_of_rows_are_named_as_those_of_files():
+    rows = [{"question": row["prompt"], "good": row["chosen"], "bad": row["rejected"]} for row in ROWS]
+    task = task_of_rows(rows, columns=("prompt=question", "chosen=good", "rejected=bad"))
+    assert task.items[0].responses == ("It is 1.", "Five, of course.")
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (datasets.DatasetDict({"train": datasets.Dataset.from_list(ROWS)}), "this is a mapping of train; pass one of"),
+        (3, "A task is a name, a path, a list of dictionaries, a DataFrame or a datasets.Dataset, not 3"),
+        ([], "holds no rows"),
+        (["text"], "a row must be an object with named columns"),
+    ],
+)
+def test_what_holds_no_rows_is_refused_in_a_sentence(rows: Any, told: str):
+    with pytest.raises(UserError, match=told):
+        task_of_rows(rows)
+
+
+def test_names_and_paths_may_be_plain_texts(pair: RunResult, options: Options, tmp_path: Path):
+    path, registry = tmp_path / "rows.jsonl", tmp_path / "mine.yaml"
+    pd.DataFrame(ROWS).to_json(path, orient="records", lines=True)
+    registry.write_text("sources: {lab: {title: our own runs}}\n")
+    asked: dict[str, Any] = {"variants": "vanilla", "registry": str(registry), "options": options}
+    for task in (str(path), path):
+        again = evaluate_pair("minilab-sft", "minilab-base", task=task, **asked)
+        assert again.margins["margin"].tolist() == pair.margins["margin"].tolist()
+    grid = evaluate_grid(models="minilab-sft, minilab-base", task=ROWS, **asked)
+    assert len(grid.run["pairs"]) == 4
+
+
+@pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": 2.5}, {"limit": True}, {"seed": -1}, {"resamples": "9"}])
+def test_a_number_that_cannot_be_is_refused_where_it_is_written(wrong: dict[str, Any]):
+    (name,) = wrong
+    with pytest.raises(UserError, match=f"{name} must be a whole number from"):
+        Options(**wrong)
+    with pytest.raises(UserError, match="no dtype 'half'; use one of auto, float32"):
+        Options(dtype="half")
+
+
+def test_every_option_says_what_it_is():
+    tree = ast.parse(inspect.getsource(options_module))
+    for made in (node for node in tree.body if isinstance(node, ast.ClassDef)):
+        for field, after in zip(made.body, made.body[1:], strict=False):
+            if isinstance(field, ast.AnnAssign):
+                said = isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
+                assert said, f"{made.name}.{ast.unparse(field.target)} has no docstring"
+
+
+def test_a_result_is_shown_in_a_line_and_in_a_notebook_as_a_table(pair: RunResult):
+    assert repr(pair) == "RunResult(pair: minilab-sft over minilab-base, vanilla, on 6 items of rows)"
+    shown: str = pair._repr_html_()  # pyright: ignore[reportPrivateUsage]
+    accuracy = pair.accuracy.query("scope == 'overall' and variant == 'vanilla'")["accuracy"].item()
+    assert f"<td>{100 * accuracy:.1f}</td>" in shown
+    assert "minilab-sft over minilab-base" in shown
+
+
+def test_names_in_a_notebook_cannot_be_markup(pair: RunResult):
+    frame = pair.accuracy.assign(strong="<script>")
+    run = {**pair.run, "pairs": [{"strong": "<script>", "weak": "w"}]}
+    assert "<script>" not in RunResult(run, {"accuracy": frame})._repr_html_()  # pyright: ignore[reportPrivateUsage]
+
+
+def test_a_result_comes_back_from_its_folder(pair: RunResult, tmp_path: Path):
+    back = RunResult.load(str(pair.save(str(tmp_path / "run"))))
+    assert repr(back) == repr(pair)
+    assert back.accuracy.equals(pair.accuracy)
