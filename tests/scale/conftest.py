@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Thread
+from threading import Thread, current_thread, main_thread
 from typing import Any
 
 import psutil
@@ -29,6 +29,7 @@ class Machines:
 
     def add(self, cpus: int = 1, **how: Any) -> Any:
         """One more machine."""
+        self._cluster._shutdown_at_exit = current_thread() is main_thread()  # Ray sets signals, which only that one may
         node = self._cluster.add_node(num_cpus=cpus, object_store_memory=MEMORY, include_dashboard=False, **how)
         self.nodes.append(node)
         return node
@@ -42,6 +43,7 @@ class Machines:
 @pytest.fixture(scope="session")
 def all_machines() -> Iterator[Machines]:
     cluster_utils = pytest.importorskip("ray.cluster_utils")
+    Path("/tmp/ray").mkdir(exist_ok=True)  # where Ray writes a cluster's address, wherever the rest of it lives
     with tempfile.TemporaryDirectory(prefix="r", dir="/tmp") as name:  # paths of sockets must be short
         head: dict[str, Any] = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": MEMORY}
         cluster = cluster_utils.Cluster(
@@ -86,10 +88,12 @@ def once_scoring(store: Path, then: Callable[[], object]) -> Iterator[list[int]]
     def wait() -> None:
         while not list(store.glob("*.parquet")):
             time.sleep(0.01)
+        stored = len(scores(store))
         then()
-        had.append(len(scores(store)))
+        had.append(stored)
 
     thread = Thread(target=wait, daemon=True)
     thread.start()
     yield had
     thread.join(timeout=60)
+    assert had, "what was to be done while it scored did not succeed"

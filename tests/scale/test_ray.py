@@ -116,10 +116,17 @@ def test_a_run_whose_machines_are_all_lost_ends_with_a_sentence_and_keeps_its_sc
 
 
 def test_a_machine_that_comes_later_joins(machines: Machines, grid: Grid, tmp_path: Path):
+    """The one that was there is lost first, so that only the new one can end the work."""
     machines.lose(machines.nodes[0])
     store = tmp_path / "store"
-    with once_scoring(store, lambda: machines.add(cpus=2)):
+
+    def replace() -> None:
+        machines.lose(machines.nodes[0])
+        machines.add()
+
+    with once_scoring(store, replace) as had:
         grid.run(store, machines.executor)
+    assert 0 < had[0] < len(grid.clean)
     assert scores(store) == grid.clean
 
 
