@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from ..statistics.arrays import Codes, Floats, chunks
 from ..statistics.correlation import (
@@ -98,6 +97,8 @@ def permutation_p_value(value: Floats, permuted: Floats, exact: bool) -> Floats:
 
 def naive_p_values(pairs: Pairs, value: Floats) -> Floats:
     """p of the three ordinary tests, which take pairs for independent: (3, S), NaN where `value` is."""
+    from scipy import stats  # half a second, which only a grid needs
+
     tests: tuple[Any, ...] = (stats.pearsonr, stats.spearmanr, stats.kendalltau)
     gap = pairs.gaps(pairs.score)
     chosen = pairs.chosen(gap)

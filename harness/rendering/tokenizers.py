@@ -1,5 +1,6 @@
 """Loading a checkpoint's tokenizer from a local folder."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +10,34 @@ from ..scoring.load_options import LoadOptions, cannot_load
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
+_GENERIC = frozenset({"PreTrainedTokenizerFast", "TokenizersBackend"})
+"""Names of the class that reads tokenizer.json as it is."""
+
 
 def load_tokenizer(path: Path, options: Loading | LoadOptions) -> "PreTrainedTokenizerBase":
     """The tokenizer in a checkpoint's folder; UserError where there is none that loads."""
-    from transformers import AutoTokenizer
-
-    auto: Any = AutoTokenizer
+    loader: Any
+    if _is_generic(path):  # what AutoTokenizer comes to as well, after it has imported torch and the model's code
+        from transformers import PreTrainedTokenizerFast as loader
+    else:
+        from transformers import AutoTokenizer as loader
     try:
-        return auto.from_pretrained(path, trust_remote_code=options.trust_remote_code)
+        return loader.from_pretrained(path, trust_remote_code=options.trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
         raise cannot_load(f"The tokenizer in {path} cannot be loaded", error) from error
+
+
+def _is_generic(path: Path) -> bool:
+    """Whether it is a Llama's that says it needs no class of its own, as Llama 3's do.
+
+    For other architectures transformers sometimes knows better than the files which class is right.
+    """
+    try:
+        tokenizer, model = (
+            json.loads((path / name).read_text(encoding="utf-8")) for name in ("tokenizer_config.json", "config.json")
+        )
+        of_class, architecture = tokenizer.get("tokenizer_class"), model.get("model_type")
+    except (OSError, ValueError, AttributeError):  # AutoTokenizer says what is wrong
+        return False
+    plain = "auto_map" not in tokenizer and (path / "tokenizer.json").is_file()
+    return plain and of_class in _GENERIC and architecture == "llama"

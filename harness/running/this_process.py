@@ -47,8 +47,9 @@ class ThisProcess:
                 yield score_unit(self._scorer(local, following), unit)
         finally:
             if not self.keep:
-                self._opened = None
-                if not self._models.serves(following):
+                if self._models.serves(following):
+                    self._opened = None
+                else:
                     self.release()
 
     def _scorer(self, local: LocalCheckpoint, following: LocalCheckpoint | None) -> Scorer:
@@ -63,8 +64,9 @@ class ThisProcess:
 
     def release(self) -> None:
         """Let the checkpoint go that is open, before the next one is loaded."""
-        self._opened = None
-        self._models.release()
+        if self._opened is not None or self._models.held:
+            self._opened = None
+            self._models.release()
 
 
 def free_memory() -> None:

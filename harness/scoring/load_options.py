@@ -1,7 +1,9 @@
 """How checkpoints are loaded; nothing is loaded here, so that a run answered by the store needs no model library."""
 
 import re
+import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from ...errors import UserError
 
@@ -43,20 +45,31 @@ def load_options(
     Raises UserError for a device that this machine lacks.
     """
     check_device(device)
-    import torch
-
+    there = ["cpu"] if device == "cpu" else _devices()
     if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    there = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
-    there += ["cuda"] if torch.cuda.is_available() else []
-    there += ["mps"] if torch.backends.mps.is_available() else []
+        device = next(name for name in ("cuda", "mps", "cpu") if name in there)
     if device not in there:
         raise UserError(f"This machine has no device {device!r}; use --device {' or '.join(there)}.")
-    kind = device.partition(":")[0]
     if dtype == "auto":
-        bf16 = kind == "cuda" and torch.cuda.is_bf16_supported()
-        dtype = "float32" if kind == "cpu" else "bfloat16" if bf16 else "float16"
+        dtype = "float32" if device == "cpu" else _half_precision(device)
     return LoadOptions(device, dtype, trust_remote_code, allow_pickle, quantise=quantise)
+
+
+def _devices() -> list[str]:
+    """The devices of this machine."""
+    if sys.platform != "darwin" and version("torch").endswith("+cpu"):  # built for processors: no need to import it
+        return ["cpu"]
+    import torch
+
+    found = ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+    found += ["cuda"] if torch.cuda.is_available() else []
+    return [*found, "mps"] if torch.backends.mps.is_available() else found
+
+
+def _half_precision(device: str) -> str:
+    import torch
+
+    return "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "float16"
 
 
 def cannot_load(problem: str, error: Exception) -> UserError:

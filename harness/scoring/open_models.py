@@ -58,6 +58,11 @@ class OpenModels:
         """Whether the model in memory is the one that a checkpoint needs."""
         return self._held is not None and local is not None and self._held[0] == local.whole.weights
 
+    @property
+    def held(self) -> bool:
+        """Whether there is a model in memory."""
+        return self._held is not None
+
     def release(self) -> None:
         """Let the model go."""
         self._held = None

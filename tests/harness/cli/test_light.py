@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -87,14 +88,11 @@ def test_commands_with_statistics_of_their_own_tell_a_mistake_before_torch_is_im
     assert heavy == []
 
 
-def test_a_run_that_the_store_answers_imports_no_models(tmp_path: Path):
+@pytest.mark.skipif(not version("torch").endswith("+cpu"), reason="torch is asked which devices there are")
+def test_a_run_that_the_store_answers_imports_neither_torch_nor_models(tmp_path: Path):
     command = [*PAIR, "--variants", "vanilla", "--limit", "6", "--resamples", "100", "--store", "s", "--quiet"]
-    models = (
-        "cdr_eval.harness.scoring.loading",
-        "transformers.modeling_utils",
-        "transformers.models.llama.modeling_llama",
-    )
+    models = ("torch", "cdr_eval.harness.scoring.loading", "transformers.modeling_utils", "scipy.stats", "datasets")
     first, second = (ended(tmp_path, [*command, "--out", out], models) for out in ("first", "second"))
-    assert set(first[2]) == set(models)
+    assert {"torch", "transformers.modeling_utils"} <= set(first[2])
     assert second[0] == 0
     assert second[2] == []
