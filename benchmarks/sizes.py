@@ -1,8 +1,8 @@
-"""Peak memory and time of runs on data of real size: python -m benchmarks.sizes [PART ...]
+"""Peak memory and time of runs on data of real size: python -m benchmarks.sizes [PART ...] [--beside PYTHON]
 
 Parts: pairs, many, prompts, workers; each rewrites its part of benchmarks/results/sizes.md. Every measurement is a
-process of its own on two shipped checkpoints; the data are random words, written by this script. To set them beside
-another version, check it out elsewhere and run `cdr-eval` on the file that `--data FOLDER` leaves, on the same machine.
+process of its own on two shipped checkpoints; the data are random words, written by this script. PYTHON is that of an
+environment with another version (a checkout of commit 3f789ed, say), which then runs `pairs` in turn with this one.
 """
 
 import argparse
@@ -20,12 +20,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "results" / "sizes.md"
-COMMAND = (sys.executable, "-m", "cdr_eval.harness", "pair", "--strong", "minilab-dpo-3", "--weak", "minilab-base")
+COMMAND = ("-m", "cdr_eval.harness", "pair", "--strong", "minilab-dpo-3", "--weak", "minilab-base")
 WORDS = "the a fox sees tall apples rivers clouds please bring me water tell story about help yes no ok red 3 7 12 + ="
 RESPONSES = 16
 MEASURE = (
     "import resource, subprocess, sys, time; start = time.monotonic(); code = subprocess.call(sys.argv[1:]);"
-    "print(code, time.monotonic() - start, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20)"
+    "used = resource.getrusage(resource.RUSAGE_CHILDREN);"
+    "print(code, time.monotonic() - start, used.ru_utime + used.ru_stime, used.ru_maxrss / 2**20)"
 )
 
 
@@ -34,6 +35,8 @@ class Measured:
     """One run."""
 
     seconds: float
+    processor: float
+    """Seconds of processor time, which other work on the machine changes less than the clock's."""
     gib: float
     """Peak resident memory of the process."""
 
@@ -65,32 +68,39 @@ def write_prompts(path: Path, count: int) -> Path:
     return path
 
 
-def run(task: Path, store: Path, out: Path, variants: str = "vanilla", *more: str) -> Measured:
+def run(
+    task: Path, store: Path, out: Path, variants: str = "vanilla", *more: str, python: str = sys.executable
+) -> Measured:
     """One `cdr-eval pair`; raises RuntimeError where it fails."""
-    given = (*COMMAND, "--variants", variants, "--task", str(task), "--store", str(store), "--out", str(out), "--quiet")
+    given = ("--variants", variants, "--task", str(task), "--store", str(store), "--out", str(out), "--quiet")
     environment = os.environ | {"HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-c", MEASURE, *given, *more]
+    command = [sys.executable, "-c", MEASURE, python, *COMMAND, *given, *more]
     ended = subprocess.run(command, capture_output=True, text=True, env=environment, check=True)
-    code, seconds, gib = ended.stdout.split("\n")[-2].split()
+    code, *figures = ended.stdout.split("\n")[-2].split()
     if code != "0":
         raise RuntimeError(ended.stderr)
-    return Measured(float(seconds), float(gib))
+    return Measured(*map(float, figures))
 
 
-def pairs(folder: Path, count: int = 20_000) -> list[Sequence[str]]:
+def pairs(folder: Path, beside: str | None = None, count: int = 20_000) -> list[Sequence[str]]:
     """A file of preference pairs, and the same again from the store."""
     task = write_pairs(folder / f"pairs-{count}.jsonl", count)
-    first = run(task, folder / f"store-{count}", folder / f"run-{count}")
-    again = run(task, folder / f"store-{count}", folder / f"run-{count}")
-    return [row(f"{count:,} pairs", first, 4 * count), row(f"{count:,} pairs, again from the store", again, 0)]
+    rows: list[Sequence[str]] = []
+    for version, python in {"": sys.executable, ", the other version": beside}.items():
+        if python is not None:
+            place = folder / f"{count}-{len(rows)}"
+            first, again = (run(task, place / "store", place / "run", python=python) for _ in range(2))
+            rows.append(row(f"{count:,} pairs{version}", first, 4 * count))
+            rows.append(row(f"{count:,} pairs, again from the store{version}", again, 0))
+    return rows
 
 
-def many(folder: Path) -> list[Sequence[str]]:
+def many(folder: Path, beside: str | None = None) -> list[Sequence[str]]:
     """Five times as many pairs."""
-    return pairs(folder, 100_000)
+    return pairs(folder, beside, 100_000)
 
 
-def prompts(folder: Path) -> list[Sequence[str]]:
+def prompts(folder: Path, _beside: str | None) -> list[Sequence[str]]:
     """Prompts with sixteen responses, one criteria variant: each response under one conditioning by two checkpoints."""
     rows: list[Sequence[str]] = []
     for count in (2_000, 20_000):
@@ -100,7 +110,7 @@ def prompts(folder: Path) -> list[Sequence[str]]:
     return rows
 
 
-def workers(folder: Path) -> list[Sequence[str]]:
+def workers(folder: Path, _beside: str | None) -> list[Sequence[str]]:
     """One pair by one process and by two at once over one store, a thread each."""
     task = write_pairs(folder / "pairs-workers.jsonl", 20_000)
     os.environ["OMP_NUM_THREADS"] = "1"
@@ -111,7 +121,7 @@ def workers(folder: Path) -> list[Sequence[str]]:
         both = [job.result() for job in jobs]
     seconds = time.monotonic() - start
     del os.environ["OMP_NUM_THREADS"]
-    two = Measured(seconds, max(each.gib for each in both))
+    two = Measured(seconds, sum(each.processor for each in both), max(each.gib for each in both))
     label = "20,000 pairs, cdr-safety, one thread a process"
     return [row(f"{label}: one process", one, 80_000), row(f"{label}: two processes", two, 80_000)]
 
@@ -119,7 +129,7 @@ def workers(folder: Path) -> list[Sequence[str]]:
 def row(what: str, found: Measured, responses: int) -> Sequence[str]:
     """A row of the table; `responses` are those that were scored."""
     rate = f"{responses / found.seconds:,.0f}" if responses else ""
-    return what, f"{found.gib:.2f}", f"{found.seconds:.0f}", rate
+    return what, f"{found.gib:.2f}", f"{found.seconds:.0f}", f"{found.processor:.0f}", rate
 
 
 PARTS = {"pairs": pairs, "many": many, "prompts": prompts, "workers": workers}
@@ -127,7 +137,8 @@ PARTS = {"pairs": pairs, "many": many, "prompts": prompts, "workers": workers}
 
 def section(part: str, rows: Sequence[Sequence[str]]) -> str:
     """A part of the page."""
-    lines = ["| | peak memory (GiB) | wall clock (s) | responses/s, everything included |", "|---|---|---|---|"]
+    lines = ["| | peak memory (GiB) | wall clock (s) | processor time (s) | responses/s by the clock |"]
+    lines += ["|---|---|---|---|---|"]
     lines += [f"| {' | '.join(cells)} |" for cells in rows]
     load = os.getloadavg()[2]
     table = "\n".join(lines)
@@ -138,13 +149,13 @@ def main() -> None:
     """Run parts and rewrite theirs of the page."""
     parser = argparse.ArgumentParser()
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS])
-    parser.add_argument("--data", type=Path, help="keep the data in this folder")
+    parser.add_argument("--beside", metavar="PYTHON", help="another version's interpreter")
     arguments = parser.parse_args()
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Runs of real size\n\n"
     for part in arguments.parts or PARTS:
         with tempfile.TemporaryDirectory() as name:
-            made = section(part, PARTS[part](arguments.data or Path(name)))
-        found = re.search(rf"## {part}\n.*?(?=\n## |\\Z)", text, re.DOTALL)
+            made = section(part, PARTS[part](Path(name), arguments.beside))
+        found = re.search(rf"## {part}\n.*?(?=\n## |\Z)", text, re.DOTALL)
         text = text.replace(found[0], made.rstrip("\n") + "\n") if found else text + made
         RESULTS.write_text(text, encoding="utf-8")
         print(made)

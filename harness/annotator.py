@@ -15,7 +15,7 @@ from ..errors import UserError
 from ..model_registry.checkpoint_files import find_checkpoint
 from ..model_registry.registry import Registry, load_registry
 from ..tasks.catalog import load_task
-from ..tasks.item import content_hash, prompt_hash
+from ..tasks.item import prompt_hash
 from ..tasks.task import limited
 from .annotators import annotator_rewards, open_annotators
 from .options import Options
@@ -113,7 +113,7 @@ def check_annotator(folder: Path, data: str, *, allow_overlap: bool = False, opt
         "format": 1,
         "kind": "annotator check",
         "annotator": rows[0].info,
-        "task": {"name": task.name, "source": task.source, "content_hash": content_hash(task.items)},
+        "task": {"name": task.name, "source": task.source, "content_hash": task.items.content_hash},
         "items": len(task.items),
         "seed": options.seed,
         "resamples": options.resamples,

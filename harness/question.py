@@ -12,7 +12,6 @@ from ..model_registry.registry import Registry
 from ..reports.run_format.run_info import ANNOTATOR, FITTED
 from ..tasks.catalog import load_task, task_of_rows
 from ..tasks.criteria import Criteria, load_criteria
-from ..tasks.item import content_hash
 from ..tasks.task import Official, Task, by_official_rules, limited
 from ..tasks.variants import Variant, declare_variants, select_variants
 from .comparisons import Comparison
@@ -86,7 +85,7 @@ def asked_of(kind: str, question: Question, comparisons: Sequence[Comparison], o
     task = question.task
     return {
         "kind": kind,
-        "task": {"name": task.name, "content_hash": content_hash(task.items)},
+        "task": {"name": task.name, "content_hash": task.items.content_hash},
         "pairs": [{"strong": strong, "weak": weak} for c in comparisons for strong, weak in c.pairs],
         "variants": [
             *(v.name for v in question.variants),

@@ -4,6 +4,7 @@ import json
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
+from functools import cached_property
 from operator import eq
 from tempfile import SpooledTemporaryFile
 from typing import Any, cast, overload
@@ -12,7 +13,7 @@ from weakref import finalize
 import numpy as np
 from numpy.typing import NDArray
 
-from .item import Item, Turn
+from .item import Item, content_hash
 
 CHUNK_RESPONSES = 2_048
 CHUNK_CHARS = 2**22
@@ -100,6 +101,11 @@ class Items(Sequence[Item]):
             self._last = number, tuple(_item(row) for row in rows)
         return self._last[1]
 
+    @cached_property
+    def content_hash(self) -> str:
+        """See `item.content_hash`."""
+        return content_hash(self)
+
     @property
     def owners(self) -> NDArray[np.intp]:
         """(R,) the item of each response."""
@@ -130,8 +136,7 @@ class Items(Sequence[Item]):
 
 def _item(row: list[Any]) -> Item:
     values = dict(zip(_FIELDS, row, strict=True))
-    for name in ("responses", "grades", "styles", "finish"):
+    for name in ("prompt", "responses", "grades", "styles", "finish"):
         values[name] = tuple(values[name])
-    values["prompt"] = tuple(Turn(role=turn["role"], content=turn["content"]) for turn in values["prompt"])
     values["pairs"] = tuple((a, b) for a, b in values["pairs"])
     return Item(**values)

@@ -124,7 +124,7 @@ def grid_accuracy(data: GridData) -> GridAccuracy:
     names = tuple(name for name, values in observed.items() if name == "overall" or not np.isnan(values).all())
     resampled = np.empty((data.bootstrap.resamples, len(names), len(data.credit)), dtype=np.float32)
     for some in chunks(len(data.credit), data.bootstrap.rows_at_once(data.scopes)):
-        drawn = data.bootstrap.accuracies(data.credit[some], data.scopes, data.bootstrap.generator())
+        drawn = data.bootstrap.accuracies(data.credit[some], data.scopes, data.bootstrap.generator(), alike=True)
         for s, name in enumerate(names):
             resampled[:, s, some] = drawn[name].T
     items = np.array([data.scopes.items_of(name).sum() for name in names], dtype=np.float64)

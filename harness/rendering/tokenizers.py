@@ -16,11 +16,10 @@ _GENERIC = frozenset({"PreTrainedTokenizerFast", "TokenizersBackend"})
 
 def load_tokenizer(path: Path, options: Loading | LoadOptions) -> "PreTrainedTokenizerBase":
     """The tokenizer in a checkpoint's folder; UserError where there is none that loads."""
-    loader: Any
-    if _is_generic(path):  # what AutoTokenizer comes to as well, after it has imported torch and the model's code
-        from transformers import PreTrainedTokenizerFast as loader
-    else:
-        from transformers import AutoTokenizer as loader
+    import transformers
+
+    # AutoTokenizer comes to the generic class as well, after it has imported torch and the model's code.
+    loader: Any = transformers.PreTrainedTokenizerFast if _is_generic(path) else transformers.AutoTokenizer
     try:
         return loader.from_pretrained(path, trust_remote_code=options.trust_remote_code)
     except (OSError, ValueError, KeyError) as error:

@@ -16,6 +16,8 @@ from .intervals import percentile_interval
 from .scopes import Scopes
 
 DRAWS_AT_ONCE: Final = 2**20
+MANY: Final = 4096
+"""Clusters of a stratum from which on it is asked whether they are of few kinds, which are drawn much faster."""
 BYTES_AT_ONCE: Final = 2**27
 """Of the sums of resampled credits: bounds the rows that are resampled at once."""
 
@@ -52,20 +54,25 @@ class Bootstrap:
         """The generator that a pass over all resamples draws from; after the pass it is free for further draws."""
         return np.random.default_rng(self.seed)
 
-    def accuracies(self, credits: Floats, scopes: Scopes, rng: np.random.Generator) -> dict[str, Floats]:
+    def accuracies(
+        self, credits: Floats, scopes: Scopes, rng: np.random.Generator, *, alike: bool = False
+    ) -> dict[str, Floats]:
         """Accuracy (rows, resamples) of each section that has items, and overall, of credits (rows, n).
 
-        Draws from `rng` what a whole pass draws; take no more rows than `rows_at_once` says.
+        Draws from `rng` what a whole pass draws; take no more rows than `rows_at_once` says. Rows of one call are drawn
+        together; `alike` makes those of several calls, too, where generators start alike.
         """
         with one_thread():
-            return scopes.folded(*self.sums(credits, scopes, rng))
+            return scopes.folded(*self.sums(credits, scopes, rng, alike=alike))
 
     def rows_at_once(self, scopes: Scopes) -> int:
         """How many rows can be resampled at once."""
         numbers = 3 * len(scopes.names) + 4 * (len(scopes.present()) + 1)
         return max(1, BYTES_AT_ONCE // (8 * numbers * max(self.resamples, 1)))
 
-    def sums(self, credits: Floats, scopes: Scopes, rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
+    def sums(
+        self, credits: Floats, scopes: Scopes, rng: np.random.Generator, *, alike: bool = False
+    ) -> tuple[NDArray[Any], NDArray[Any]]:
         """Sums of drawn credits and numbers of drawn scored items by subset: (subsets, rows, resamples) each."""
         scored = ~np.isnan(credits)
         if (scored == scored[:1]).all():
@@ -84,8 +91,9 @@ class Bootstrap:
             covered = np.unique(scopes.subsets[items])
             each = [_by_cluster(values, scored, items[scopes.subsets[items] == k], self.clusters) for k in covered]
             stacked = np.stack(each).astype(kind)
-            for drawn, counts in _draws(len(members), self.resamples, rng):
-                sums[covered, :, drawn] += stacked @ counts.astype(kind).T
+            kinds, of_kind = (stacked, None) if alike else _kinds(stacked)
+            for drawn, counts in _draws(len(members), self.resamples, rng, of_kind):
+                sums[covered, :, drawn] += kinds @ counts.astype(kind).T
         return sums[:, :rows], sums[:, rows:]
 
 
@@ -96,10 +104,27 @@ def draw_counts(size: int, resamples: int, rng: np.random.Generator) -> NDArray[
     return np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size)
 
 
-def _draws(size: int, resamples: int, rng: np.random.Generator) -> Iterator[tuple[slice, NDArray[np.int64]]]:
-    """`draw_counts` some resamples at a time: which, and their counts. The draws are those of one call."""
+def _draws(
+    size: int, resamples: int, rng: np.random.Generator, of_kind: NDArray[np.intp] | None
+) -> Iterator[tuple[slice, NDArray[np.int64]]]:
+    """`draw_counts` some resamples at a time: which, and their counts. The draws are those of one call.
+
+    Counts of kinds where there are kinds, so many things of each: they follow a multinomial distribution.
+    """
     for drawn in chunks(resamples, DRAWS_AT_ONCE // size):
-        yield drawn, draw_counts(size, drawn.stop - drawn.start, rng)
+        count = drawn.stop - drawn.start
+        yield drawn, draw_counts(size, count, rng) if of_kind is None else rng.multinomial(size, of_kind / size, count)
+
+
+def _kinds(clusters: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp] | None]:
+    """Many clusters (subsets, rows, clusters) of few kinds: (subsets, rows, kinds), and how many there are of each."""
+    size = clusters.shape[-1]
+    if size < MANY:
+        return clusters, None
+    kinds, of_kind = np.unique(clusters.reshape(-1, size), axis=1, return_counts=True)
+    if len(of_kind) > size // 16:
+        return clusters, None
+    return kinds.reshape(*clusters.shape[:2], -1), of_kind
 
 
 def _by_cluster(values: Floats, scored: NDArray[np.bool_], items: Codes, clusters: Codes) -> Floats:

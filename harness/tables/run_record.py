@@ -17,7 +17,6 @@ from ...model_registry.registry import KNOWN_BENCHMARKS, Registry
 from ...model_registry.schema import BenchmarkScore
 from ...reports.run_format.run_info import ANNOTATOR, FITTED, RUN_FORMAT
 from ...tasks.catalog import missing_subsets
-from ...tasks.item import content_hash
 from ...tasks.task import Rule, Task
 from ...tasks.variants import ROUTER
 from ..options import Options
@@ -98,7 +97,7 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
         "task": {
             "name": task.name,
             "source": task.source,
-            "content_hash": content_hash(task.items),
+            "content_hash": task.items.content_hash,
             "items": len(task.items),
             "responses": len(task.items.chars),
             "rule": "; ".join(dict.fromkeys(rule_text(r) for r in (*(s.rule for s in task.sections), task.rule))),

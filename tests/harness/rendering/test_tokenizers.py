@@ -47,5 +47,5 @@ def test_a_folder_gives_the_tokenizer_that_transformers_chooses(
 def test_a_damaged_file_is_a_sentence(name: str, tmp_path: Path):
     folder = save(tmp_path / "m", "byte-level", "chatml", "PreTrainedTokenizerFast", "llama")
     (folder / name).write_text("{")
-    with pytest.raises(UserError, match="The tokenizer in .* cannot be loaded"):
+    with pytest.raises(UserError, match=r"The tokenizer in .* cannot be loaded"):
         load_tokenizer(folder, Options())

@@ -9,6 +9,7 @@ from cdr_eval.harness.statistics.resampling import Bootstrap, draw_counts
 from cdr_eval.harness.statistics.scopes import Scopes, Sections
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp
 
 from tests.harness.statistics.drawn_items import multiplicities
 
@@ -104,6 +105,29 @@ def test_clustered_items_have_the_standard_error_of_their_clusters():
     values = np.repeat(cluster_values, 6)
     means = resampled_means(values, np.repeat(np.arange(200), 6), np.tile(list("abcdef"), 200), 20_000)
     assert np.isclose(means.std(), cluster_values.std() / np.sqrt(200), rtol=0.03)
+
+
+def test_clusters_of_few_kinds_are_drawn_from_the_distribution_of_all_clusters():
+    """Three rows of which two agree often and one lacks items, problems of one and of two items, two strata."""
+    rng = np.random.default_rng(3)
+    n = 12_000
+    clusters = np.where(np.arange(n) < 4_000, np.arange(n) // 2, np.arange(n))
+    right = rng.random(n) < 0.7
+    rows = np.stack([right, np.where(rng.random(n) < 0.8, right, rng.random(n) < 0.4), rng.random(n) < 0.5]).astype(
+        float
+    )
+    rows[0, rng.random(n) < 0.05] = 0.5
+    rows[2, rng.random(n) < 0.2] = np.nan
+    scopes = Scopes.of(["a" if i < 6_000 else "b" for i in range(n)], {"A": {"a": 2}, "B": {"b": 1}})
+    bootstrap = Bootstrap.of(np.unique(clusters, return_inverse=True)[1], scopes.subsets, 3_000, 0)
+    kinds, each = (
+        bootstrap.accuracies(rows, scopes, np.random.default_rng(seed), alike=alike)
+        for seed, alike in ((1, False), (2, True))
+    )
+    assert kinds.keys() == each.keys()
+    for name, found in kinds.items():
+        assert all(ks_2samp(ours, theirs).pvalue > 1e-3 for ours, theirs in zip(found, each[name], strict=True))
+        np.testing.assert_allclose(np.cov(found), np.cov(each[name]), rtol=0.1, atol=0.04 * np.cov(found).max())
 
 
 def test_draw_counts_are_multinomial():
