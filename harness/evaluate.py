@@ -230,29 +230,41 @@ def _measured(
     if full is not None:
         rounding = rounding_table(labels, rows, question, full, registry, options)
         result = replace(result, tables={**result.tables, "rounding": rounding})
-    if options.tokens and kind == "pair":
-        return _with_tokens(result, session, scored[0], dict(zip(labels, rows, strict=True)), options)
+    if options.tokens:
+        return _with_tokens(result, session, scored, dict(zip(labels, rows, strict=True)), options)
     return result
 
 
 def _with_tokens(
     result: "RunResult",
     session: "Session",
-    scored: "GroupScores",
+    scored: "Sequence[GroupScores]",
     rewards: "Mapping[Label, NDArray[np.float64]]",
     options: Options,
 ) -> "RunResult":
-    """The result with what each token earned of the items with the lowest margin under the first reward."""
+    """The result with what each token earned of the items that the fewest pairs get right."""
     from .running.token_rewards import token_rewards
 
-    margins = result.margins["margin"].to_numpy()[: len(session.question.task.items)]
-    lowest = np.argsort(margins, kind="stable")[: min(options.tokens, int(np.isfinite(margins).sum()))]
-    table, note = token_rewards(
-        scored, session.question, session.planner, session.load, rewards, lowest.tolist(), mean=options.mean
-    )
+    first = session.question.variants[0].name
+    rows = [k for k, (strong, weak, variant) in enumerate(rewards) if variant == first and strong != weak]
+    margins = result.margins["margin"].to_numpy().reshape(-1, len(session.question.task.items))
+    items = hardest(margins[rows or [0]], options.tokens)
+    question, planner = session.question, session.planner
+    table, note = token_rewards(scored, question, planner, session.load, rewards, items, mean=options.mean)
     return replace(
         result, run={**result.run, "notes": [*result.run["notes"], note]}, tables={**result.tables, "tokens": table}
     )
+
+
+def hardest(margins: NDArray[np.float64], count: int) -> list[int]:
+    """`count` items, of margins (pairs, items), that the fewest pairs get right, then those of the lowest mean margin.
+
+    Items that no pair scored are left out.
+    """
+    scored = ~np.isnan(margins)
+    total = np.where(scored, margins, 0.0).sum(axis=0)
+    order = np.lexsort((total / np.maximum(1, scored.sum(axis=0)), (margins > 0).sum(axis=0)))
+    return [item for item in order.tolist() if scored[:, item].any()][:count]
 
 
 def score_shard(

@@ -36,6 +36,9 @@ def export(
     """Write the results of a pair or grid RUN for other programs."""
     if samples and file_format != "evaleval":
         raise UserError("--samples belongs to --format evaleval: leave it out.")
+    from ...reports.run_format.reading import read_info
+
+    read_info(run)
     if file_format == "trl":
         from ..trl_rows import export_trl
 

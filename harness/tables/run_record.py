@@ -109,6 +109,8 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
             "missing_subsets": missing_subsets(task),
         },
         "criteria": str(facts.options.criteria or task.criteria),
+        "domains": {name: domain.instruction for name, domain in facts.question.criteria.domains.items()},
+        "routes": {name: dict(route) for name, route in facts.question.criteria.routes.items()},
         "scoring": {
             "scorer": facts.scorer,
             "device": facts.load.device,
@@ -144,7 +146,9 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
 def rule_text(rule: Rule) -> str:
     """What gives an item its credit, as a clause."""
     texts = {
-        "best": "an acceptable response has the highest reward (shared among k tied at the top: 1/k)",
+        "best": "an acceptable response has the highest reward (shared among k tied at the top: 1/k)"
+        if rule.tie
+        else "an acceptable response has a higher reward than every one that is not (a tie is lost)",
         "pairwise": "share of the pairs of responses that the reward orders as their grades do",
         "strict": "every acceptable response has a higher reward than every other",
         "matrix": "share of the pairs of a chosen and a rejected response that are ordered rightly, by style",

@@ -355,6 +355,7 @@ def test_the_published_protocol_cuts_texts_and_loses_ties(llamas: Path, options:
     assert cut.run["counts"]["truncated"] == {"sft": 1}
     assert any("keep 2,048 tokens, cut on their right" in note for note in cut.run["notes"])
     assert [_overall(result, "vanilla") for result in (own, cut)] == [0.5, 0.0]
+    assert ["shared among k" in result.run["task"]["rule"] for result in (own, cut)] == [True, False]
     plain = tmp_path / "plain.jsonl"
     plain.write_text(json.dumps({"prompt": "Say it.", "chosen": "Yes.", "rejected": "No."}))
     with pytest.raises(UserError, match="leave --protocol out"):

@@ -57,6 +57,9 @@ def ended(folder: Path, arguments: list[str], heavy: tuple[str, ...] = HEAVY) ->
         (["tune", "none.jsonl", "--model", "minilab-sft", "--out", "t"], "no file none.jsonl"),
         (["minilab", "judge", "minilab-sfd"], "no checkpoint 'minilab-sfd'"),
         (["report", "none"], "none is not a folder"),
+        (["report", "none", "none"], "none is not a folder"),
+        (["export", "none", "--format", "evaleval", "--out", "o"], "none is not a folder"),
+        (["export", "none", "--format", "trl", "--out", "o"], "none is not a folder"),
         (["tasks", "minilap"], "no task 'minilap'"),
     ],
 )
