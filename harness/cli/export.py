@@ -49,8 +49,9 @@ def export(
         click.echo(f"{len(export_rewardbench(run, out))} files in {out}")
     else:
         from ...reports.export_evaleval import export_evaleval
+        from ...reports.formatting import plural
 
         rewards, without = export_evaleval(run, out, organization, samples=samples)
-        click.echo(f"{rewards} rewards in {out / 'data'}")
+        click.echo(f"{plural(rewards, 'reward')} in {out / 'data'}")
         if without:
             click.echo(f"Without samples: {without} of them, as the run keeps no credit of single items by their rule.")

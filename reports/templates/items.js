@@ -129,7 +129,7 @@ async function update() {
   list.scrollTop = 0;
   position = 0;
   more();
-  await open(current ?? order[0]);
+  await open(order.includes(current) ? current : order[0]);
 }
 
 function more() {
@@ -203,7 +203,7 @@ async function open(i) {
   const facts = element("div", "", "facts");
   facts.append(fact("subset", index.subset[i]));
   if (index.section[i]) facts.append(fact("section", index.section[i]));
-  if (index.domain_oracle[i]) facts.append(fact("criteria by section", `${index.domain_oracle[i]} (${article.dataset.criteria})`));
+  if (index.domain_oracle[i]) facts.append(fact("criteria by section", index.domain_oracle[i]));
   if (index.domain_routed[i]) facts.append(fact("criteria by the router", index.domain_routed[i]));
   for (const numbers of [a, b]) {
     if (numbers) facts.append(fact(`margin, ${pairName(numbers.name)}, ${numbers.name[2]}`, signed(numbers.margins[i]), verdict(numbers.margins[i])));

@@ -186,7 +186,7 @@ def test_an_item_shows_the_criteria_that_the_reward_puts_it_under(written: Calla
         for variant in ("vanilla", "cdr-chat-hard", "cdr-adaptive-oracle"):
             choose(browser, variant=variant, section=section)
             until(browser, int((items["section"] == section).sum()))
-            browser.find_elements(By.CSS_SELECTOR, "#list [data-item]")[0].click()
+            WebDriverWait(browser, 20).until(lambda _, wanted=section: f"section {wanted}" in article.text)
             by_section = {"Safety": ["safety"], "Reasoning": ["code-math"], "Chat": []}[section]
             wanted = {"vanilla": [], "cdr-chat-hard": ["chat-hard"]}.get(variant, by_section)
             shown = [e.get_attribute("textContent") for e in article.find_elements(By.CSS_SELECTOR, "details .turn")]
