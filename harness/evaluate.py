@@ -4,10 +4,10 @@ What can be checked without torch is checked before it is imported.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .running.scoring_run import GroupScores
     from .session import Session
     from .tables.sample import Label
+
+T = TypeVar("T")
 
 
 def evaluate_pair(
@@ -143,10 +145,26 @@ def evaluate_questions(
     ]
     others = [*names, *(row.info["name"] for rows in annotators for row in rows)]
     fitted = [open_fitted(options.fitted, question, registry, options, others) for question in questions]
+    return _going_on(
+        kind,
+        comparisons,
+        lambda kept, left_out: _run(kind, kept, questions, annotators, fitted, registry, options, left_out),
+    )
+
+
+def _going_on(
+    kind: Literal["pair", "grid"],
+    comparisons: Sequence[Comparison],
+    run: Callable[[Sequence[Comparison], dict[str, str]], T],
+) -> T:
+    """`run`, of a grid again without each checkpoint that does not load, as long as a pair is left.
+
+    It is given the comparisons that are left, and the checkpoints left out, each with why.
+    """
     left_out: dict[str, str] = {}
     while True:
         try:
-            return _run(kind, comparisons, questions, annotators, fitted, registry, options, left_out)
+            return run(comparisons, left_out)
         except CheckpointError as error:
             kept = without(comparisons, error.checkpoint)
             if kind == "pair" or kept is None:
@@ -268,26 +286,35 @@ def hardest(margins: NDArray[np.float64], count: int) -> list[int]:
 
 
 def score_shard(
+    kind: Literal["pair", "grid"],
     comparisons: Sequence[Comparison],
     tasks: Sequence[TaskLike],
     variants: Sequence[str],
     registry: Registry,
     options: Options,
     shard: tuple[int, int],
-) -> list[str]:
-    """Score shard (i, n) of each task into the store and stop there; returns its checkpoints. Raises UserError."""
-    questions = [ask(task, variants, comparisons, registry, options, labelled=False) for task in tasks]
-    from .executors import open_executor
-    from .running import scoring_run
-    from .session import open_session
+) -> tuple[list[str], dict[str, str]]:
+    """Score shard (i, n) of each task into the store and stop there; returns its checkpoints and those left out.
 
-    scored: dict[str, None] = {}
-    with open_executor(options) as executor:
-        for question in questions:
-            session = open_session(question, comparisons, registry, options, executor)
-            names = scoring_run.score_shard(session.groups, session.router, session.planner, session.runner, *shard)
-            scored |= dict.fromkeys(names)
-    return list(scored)
+    Parts are dealt over the checkpoints that load, so that shards which meet a broken one deal otherwise than those
+    which don't; what none of them scored is left to the run that writes the report. Raises UserError.
+    """
+    questions = [ask(task, variants, comparisons, registry, options, labelled=False) for task in tasks]
+
+    def run(kept: Sequence[Comparison], left_out: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+        from .executors import open_executor
+        from .running import scoring_run
+        from .session import open_session
+
+        scored: dict[str, None] = {}
+        with open_executor(options) as executor:
+            for question in questions:
+                session = open_session(question, kept, registry, options, executor)
+                names = scoring_run.score_shard(session.groups, session.router, session.planner, session.runner, *shard)
+                scored |= dict.fromkeys(names)
+        return list(scored), left_out
+
+    return _going_on(kind, comparisons, run)
 
 
 def reward_rows(scored: "Sequence[GroupScores]", question: Question) -> "tuple[list[Label], NDArray[np.float64]]":

@@ -166,11 +166,17 @@ def _evaluate(selection: Selection, variants: str, run: Run, output: Output) -> 
 
     if output.shard:
         index, count = output.shard
-        names = score_shard(comparisons, run.tasks, split(variants), known, run.options, output.shard)
+        names, left_out = score_shard(
+            selection.kind, comparisons, run.tasks, split(variants), known, run.options, output.shard
+        )
         click.echo(
             f"Shard {index}/{count} is scored ({', '.join(names) or 'no checkpoint'}); "
             "run the same command without --shard once all shards are to get the report."
         )
+        for name, why in left_out.items():
+            click.echo(f"Error: {name} was left out: {why}", err=True)
+        if left_out:
+            sys.exit(INCOMPLETE)
         return
     from .run_folders import run_folders
 
