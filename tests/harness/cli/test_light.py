@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ try:
 finally:
     print("HEAVY", *[name for name in %r if name in sys.modules])
 """
+NO_TORCHAO = pytest.mark.skipif(find_spec("torchao") is not None, reason="torchao is installed")
 PAIR = ["pair", "--strong", "minilab-sft", "--weak", "minilab-base", "--task", "minilab"]
 ROW = '{"prompt": "What is %d + 1?", "chosen": "It is %d.", "rejected": "It is five, of course."}'
 
@@ -42,6 +44,7 @@ def ended(folder: Path, arguments: list[str], heavy: tuple[str, ...] = HEAVY) ->
         (["pair", "--strong", "minilab-sft", "--weak", "minilab-base", "--task", "minilap"], "no task 'minilap'"),
         ([*PAIR, "--scorer", "shared"], "no scorer 'shared'"),
         ([*PAIR, "--device", "gpu"], "no device 'gpu'"),
+        pytest.param([*PAIR, "--quantise", "int8"], "pip install 'cdr-eval[torchao]'", marks=NO_TORCHAO),
         ([*PAIR, "--router", "minilab-sfd"], "no checkpoint 'minilab-sfd'"),
         ([*PAIR, "--chat-template", "none.jinja"], "chat template none.jinja cannot be read"),
         ([*PAIR, "--criteria", "none.yaml"], "none.yaml"),
