@@ -4,10 +4,10 @@ What can be checked without torch is checked before it is imported.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .running.scoring_run import GroupScores
     from .session import Session
     from .tables.sample import Label
+
+T = TypeVar("T")
 
 
 def evaluate_pair(
@@ -143,10 +145,26 @@ def evaluate_questions(
     ]
     others = [*names, *(row.info["name"] for rows in annotators for row in rows)]
     fitted = [open_fitted(options.fitted, question, registry, options, others) for question in questions]
+    return _going_on(
+        kind,
+        comparisons,
+        lambda kept, left_out: _run(kind, kept, questions, annotators, fitted, registry, options, left_out),
+    )
+
+
+def _going_on(
+    kind: Literal["pair", "grid"],
+    comparisons: Sequence[Comparison],
+    run: Callable[[Sequence[Comparison], dict[str, str]], T],
+) -> T:
+    """`run`, of a grid again without each checkpoint that does not load, as long as a pair is left.
+
+    It is given the comparisons that are left, and the checkpoints left out, each with why.
+    """
     left_out: dict[str, str] = {}
     while True:
         try:
-            return _run(kind, comparisons, questions, annotators, fitted, registry, options, left_out)
+            return run(comparisons, left_out)
         except CheckpointError as error:
             kept = without(comparisons, error.checkpoint)
             if kind == "pair" or kept is None:
@@ -230,52 +248,73 @@ def _measured(
     if full is not None:
         rounding = rounding_table(labels, rows, question, full, registry, options)
         result = replace(result, tables={**result.tables, "rounding": rounding})
-    if options.tokens and kind == "pair":
-        return _with_tokens(result, session, scored[0], dict(zip(labels, rows, strict=True)), options)
+    if options.tokens:
+        return _with_tokens(result, session, scored, dict(zip(labels, rows, strict=True)), options)
     return result
 
 
 def _with_tokens(
     result: "RunResult",
     session: "Session",
-    scored: "GroupScores",
+    scored: "Sequence[GroupScores]",
     rewards: "Mapping[Label, NDArray[np.float64]]",
     options: Options,
 ) -> "RunResult":
-    """The result with what each token earned of the items with the lowest margin under the first reward."""
+    """The result with what each token earned of the items that the fewest pairs get right."""
     from .running.token_rewards import token_rewards
 
-    margins = result.margins["margin"].to_numpy()[: len(session.question.task.items)]
-    lowest = np.argsort(margins, kind="stable")[: min(options.tokens, int(np.isfinite(margins).sum()))]
-    table, note = token_rewards(
-        scored, session.question, session.planner, session.load, rewards, lowest.tolist(), mean=options.mean
-    )
+    first = session.question.variants[0].name
+    rows = [k for k, (strong, weak, variant) in enumerate(rewards) if variant == first and strong != weak]
+    margins = result.margins["margin"].to_numpy().reshape(-1, len(session.question.task.items))
+    items = hardest(margins[rows or [0]], options.tokens)
+    question, planner = session.question, session.planner
+    table, note = token_rewards(scored, question, planner, session.load, rewards, items, mean=options.mean)
     return replace(
         result, run={**result.run, "notes": [*result.run["notes"], note]}, tables={**result.tables, "tokens": table}
     )
 
 
+def hardest(margins: NDArray[np.float64], count: int) -> list[int]:
+    """`count` items, of margins (pairs, items), that the fewest pairs get right, then those of the lowest mean margin.
+
+    Items that no pair scored are left out.
+    """
+    scored = ~np.isnan(margins)
+    total = np.where(scored, margins, 0.0).sum(axis=0)
+    order = np.lexsort((total / np.maximum(1, scored.sum(axis=0)), (margins > 0).sum(axis=0)))
+    return [item for item in order.tolist() if scored[:, item].any()][:count]
+
+
 def score_shard(
+    kind: Literal["pair", "grid"],
     comparisons: Sequence[Comparison],
     tasks: Sequence[TaskLike],
     variants: Sequence[str],
     registry: Registry,
     options: Options,
     shard: tuple[int, int],
-) -> list[str]:
-    """Score shard (i, n) of each task into the store and stop there; returns its checkpoints. Raises UserError."""
-    questions = [ask(task, variants, comparisons, registry, options, labelled=False) for task in tasks]
-    from .executors import open_executor
-    from .running import scoring_run
-    from .session import open_session
+) -> tuple[list[str], dict[str, str]]:
+    """Score shard (i, n) of each task into the store and stop there; returns its checkpoints and those left out.
 
-    scored: dict[str, None] = {}
-    with open_executor(options) as executor:
-        for question in questions:
-            session = open_session(question, comparisons, registry, options, executor)
-            names = scoring_run.score_shard(session.groups, session.router, session.planner, session.runner, *shard)
-            scored |= dict.fromkeys(names)
-    return list(scored)
+    Parts are dealt over the checkpoints that load, so that shards which meet a broken one deal otherwise than those
+    which don't; what none of them scored is left to the run that writes the report. Raises UserError.
+    """
+    questions = [ask(task, variants, comparisons, registry, options, labelled=False) for task in tasks]
+
+    def run(kept: Sequence[Comparison], left_out: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+        from .executors import open_executor
+        from .running import scoring_run
+        from .session import open_session
+
+        scored: dict[str, None] = {}
+        with open_executor(options) as executor:
+            for question in questions:
+                session = open_session(question, kept, registry, options, executor)
+                names = scoring_run.score_shard(session.groups, session.router, session.planner, session.runner, *shard)
+                scored |= dict.fromkeys(names)
+        return list(scored), left_out
+
+    return _going_on(kind, comparisons, run)
 
 
 def reward_rows(scored: "Sequence[GroupScores]", question: Question) -> "tuple[list[Label], NDArray[np.float64]]":

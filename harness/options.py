@@ -76,7 +76,7 @@ class Asking:
     seed: int = 0
     """Seeds the demonstrations drawn, the bootstrap and the permutations."""
     tokens: int = 0
-    """Keep what each token earned for so many items of a pair, those of the lowest margin."""
+    """Keep what each token earned for so many items, those that the fewest pairs get right."""
     annotators: tuple[Path, ...] = ()
     """Folders of reward heads whose accuracy stands beside that of the pairs."""
     fitted: tuple[Path, ...] = ()

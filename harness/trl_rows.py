@@ -10,6 +10,7 @@ import numpy as np
 from ..errors import UserError
 from ..model_registry.checkpoint_files import find_checkpoint
 from ..model_registry.registry import load_registry
+from ..reports.exports import chosen_and_rejected
 from ..reports.run_format.results import RunResult
 from ..tasks.conditioning import Conversation
 from ..tasks.item import Turn
@@ -22,7 +23,7 @@ def export_trl(run_dir: Path, out: Path, reference: str | None, registry: Sequen
     They are the rewards of `likelihood` in the run. Every row is tokenised as TRL does it, with the checkpoint's own
     template (or the family's, where it has none), and has to give the tokens that were scored.
 
-    Raises UserError for a run without them, unscored items, or other tokens.
+    Raises UserError for a run without them, items that are not pairs, unscored ones, or other tokens.
     """
     result = RunResult.load(run_dir)
     name = _reference(result, reference)
@@ -55,17 +56,15 @@ def _rows(result: RunResult, name: str) -> Iterator[dict[str, Any]]:
     run = result.run
     if run["mean_per_token"]:
         raise UserError("The run has means per token (--mean), and TRL takes sums: score again without it.")
-    if run["task"]["responses"] != 2 * run["task"]["items"]:
-        raise UserError("TRL's columns are for items of a chosen and a rejected response: this run has others.")
     changed = {kind: run["counts"][kind].get(name, 0) for kind in ("truncated", "unscored", "non_finite")}
     if any(changed.values()):
         counts = ", ".join(f"{count} {kind}" for kind, count in changed.items() if count)
         raise UserError(f"{name} did not score all items whole ({counts}), so that TRL would see other tokens.")
     rewards = result.rewards
     values = rewards[(rewards["strong"] == name) & (rewards["variant"] == "likelihood")]["reward"].to_numpy(np.float64)
+    sides = chosen_and_rejected(result.table("items"), result.table("texts"))
     texts = result.table("texts")["text"].tolist()
-    for number, prompt in enumerate(result.table("prompts")["prompt"]):
-        chosen, rejected = 2 * number, 2 * number + 1
+    for prompt, (chosen, rejected) in zip(result.table("prompts")["prompt"], sides.T.tolist(), strict=True):
         yield {
             "prompt": json.loads(prompt),
             "chosen": [{"role": "assistant", "content": texts[chosen]}],

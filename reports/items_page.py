@@ -84,29 +84,33 @@ def _blocks(run: Run, items: pd.DataFrame) -> Iterator[tuple[str, str]]:
     for number, ((label, margins), (_, rewards)) in enumerate(pairs):
         names.append(label)
         yield f"numbers-{number}", _packed(np.concatenate([margins, rewards]).astype("<f4").tobytes())
-    tokens = _tokens(run, names)
-    yield "tokens", _packed(json.dumps(tokens, ensure_ascii=False).encode())
+    with_tokens: list[int] = []
+    for label, tokens in _tokens(run):
+        with_tokens.append(names.index(label))
+        yield f"tokens-{with_tokens[-1]}", _packed(json.dumps(tokens, ensure_ascii=False).encode())
     index = {
         **{name: list(items[name]) for name in ("item", "subset", "section", "domain_oracle", "domain_routed")},
         "responses": counts.tolist(),
         "head": heads,
         "starts": starts,
         "rewards": names,
+        "tokens": with_tokens,
+        "domains": run.info.domains,
+        "routes": run.info.routes,
     }
     yield "index", _packed(json.dumps(index, ensure_ascii=False).encode())
 
 
-def _tokens(run: Run, names: list[tuple[str, ...]]) -> dict[str, dict[str, Any]]:
-    """Item → response → its tokens, and by the number of the reward what each of them earned."""
-    path = run.path / TABLES["tokens"].file
-    found: dict[str, dict[str, Any]] = {}
-    if path.exists():
-        number = {label: str(k) for k, label in enumerate(names)}
-        keys = ["item", "response", *PREFIX]
-        for (item, response, *label), rows in _table(run, "tokens").groupby(keys, observed=True, sort=False):
-            kept = found.setdefault(str(item), {}).setdefault(str(response), {"tokens": list(rows["token"])})
-            kept[number[tuple(map(str, label))]] = [round(value, 4) for value in rows["value"]]
-    return found
+def _tokens(run: Run) -> Iterator[tuple[tuple[str, ...], dict[str, dict[str, Any]]]]:
+    """A reward, and item → response → its tokens and what each of them earned."""
+    if not (run.path / TABLES["tokens"].file).exists():
+        return
+    for label, of_label in _table(run, "tokens").groupby([*PREFIX], observed=True, sort=False):
+        found: dict[str, dict[str, Any]] = {}
+        for (item, response), rows in of_label.groupby(["item", "response"], observed=True, sort=False):
+            values = [round(value, 4) for value in rows["value"]]
+            found.setdefault(str(item), {})[str(response)] = [list(rows["token"]), values]
+        yield tuple(map(str, label)), found
 
 
 def _packed(data: bytes) -> str:

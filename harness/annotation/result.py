@@ -227,14 +227,20 @@ class Made:
         dropped = self.annotation["dropped"].items()
         notes = [f"No pair came from {n:,} of {whole:,} prompts ({reason})." for reason, n in dropped]
         sentences = {
-            "duplicates": "responses repeat a text of their prompt and were merged with it",
-            "truncated": f"responses were cut at their length limit{'' if kept else ' and left out'}",
-            "empty": "responses are empty and were left out",
-            "unscored": "responses do not fit and have no reward",
-            "ties": "prompts have several best responses, one of which was drawn",
-            "outside_length_band": "prompts have no response within the length band, which was left aside for them",
+            "duplicates": ("response repeats", "responses repeat", "another text of the prompt, merged with it"),
+            "truncated": (
+                "response was",
+                "responses were",
+                f"cut at the length limit{'' if kept else ' and left out'}",
+            ),
+            "empty": ("response was", "responses were", "left out as empty"),
+            "unscored": ("response has", "responses have", "no reward, as the text does not fit"),
+            "ties": ("prompt has", "prompts have", "several best responses, one of which was drawn"),
+            "outside_length_band": ("prompt has", "prompts have", "no response within the length band, so without it"),
         }
-        notes += [f"{counts[name]:,} {sentence}." for name, sentence in sentences.items() if counts[name]]
+        for name, (one, many, sentence) in sentences.items():
+            if counts[name]:
+                notes.append(f"{counts[name]:,} {one if counts[name] == 1 else many} {sentence}.")
         if not self.temperature.calibrated:
             notes.append(f"The temperature is {self.temperature.source}: confidences order pairs, and are no chances.")
         return notes

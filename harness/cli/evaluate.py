@@ -58,6 +58,16 @@ class Selection:
         return f"grid-{stem(self.family or (self.models and 'models') or 'default')}"
 
 
+_TOKENS = click.option(
+    "--tokens",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Keep what each token of a response earned, for the N items that the fewest pairs get right, which with one "
+    "pair are those of the lowest margin; items.html shows it.",
+)
+
+
 def _annotator_options(command: Command) -> Command:
     """Other rewards beside the pairs; they reach the command among the run's options."""
     allow = click.option("--allow-overlap", is_flag=True, help="Let these judge prompts that they were made from.")
@@ -78,13 +88,7 @@ def _annotator_options(command: Command) -> Command:
 @click.option("--strong", required=True, metavar="X", help="Registry name, hub id or local folder.")
 @click.option("--weak", metavar="Y", help="The same; default, for an adapter: the checkpoint that it stands on.")
 @click.option("--variants", default="all", show_default=True, metavar="A,B,...", help="See `cdr-eval variants`.")
-@click.option(
-    "--tokens",
-    type=click.IntRange(min=0),
-    default=0,
-    metavar="N",
-    help="Keep what each token of a response earned, for the N items of the lowest margin; items.html shows it.",
-)
+@_TOKENS
 @_annotator_options
 @output_options
 @run_options
@@ -99,6 +103,7 @@ def pair(strong: str, weak: str | None, variants: str, run: Run, output: Output)
 @click.option("--no-self", is_flag=True, help="Leave out the pairs of a checkpoint with itself.")
 @click.option("--variants", default="vanilla", show_default=True, metavar="A,B,...", help="See `cdr-eval variants`.")
 @click.option("--ignore-labels", is_flag=True, help="Estimate every accuracy from how pairs agree, beside the labels'.")
+@_TOKENS
 @_annotator_options
 @output_options
 @run_options
@@ -161,11 +166,17 @@ def _evaluate(selection: Selection, variants: str, run: Run, output: Output) -> 
 
     if output.shard:
         index, count = output.shard
-        names = score_shard(comparisons, run.tasks, split(variants), known, run.options, output.shard)
+        names, left_out = score_shard(
+            selection.kind, comparisons, run.tasks, split(variants), known, run.options, output.shard
+        )
         click.echo(
             f"Shard {index}/{count} is scored ({', '.join(names) or 'no checkpoint'}); "
             "run the same command without --shard once all shards are to get the report."
         )
+        for name, why in left_out.items():
+            click.echo(f"Error: {name} was left out: {why}", err=True)
+        if left_out:
+            sys.exit(INCOMPLETE)
         return
     from .run_folders import run_folders
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from ...errors import UserError
 from .options import FILE, debug_option
 
 
@@ -18,20 +19,39 @@ from .options import FILE, debug_option
     help="evaleval: every-eval-ever's schema; rewardbench: what RewardBench's scripts write; trl: preference data "
     "with a reference's log-probabilities for DPOTrainer.",
 )
+@click.option("--samples", is_flag=True, help="evaleval: also a record of every item with its texts, a file a reward.")
 @click.option("--organization", default="unknown", show_default=True, help="Who ran it; EvalEval's schema asks.")
 @click.option("--reference", metavar="NAME", help="trl: the checkpoint whose likelihoods are taken, where several are.")
 @click.option("--registry", type=FILE, multiple=True, metavar="FILE", help="trl: the run's registry files.")
 @debug_option
 def export(
-    run: Path, out: Path, file_format: str, organization: str, reference: str | None, registry: tuple[Path, ...]
+    run: Path,
+    out: Path,
+    file_format: str,
+    samples: bool,
+    organization: str,
+    reference: str | None,
+    registry: tuple[Path, ...],
 ) -> None:
     """Write the results of a pair or grid RUN for other programs."""
+    if samples and file_format != "evaleval":
+        raise UserError("--samples belongs to --format evaleval: leave it out.")
+    from ...reports.run_format.reading import read_info
+
+    read_info(run)
     if file_format == "trl":
         from ..trl_rows import export_trl
 
         click.echo(export_trl(run, out, reference, registry))
-        return
-    from ...reports.exports import export_evaleval, export_rewardbench
+    elif file_format == "rewardbench":
+        from ...reports.export_rewardbench import export_rewardbench
 
-    written = export_evaleval(run, out, organization) if file_format == "evaleval" else export_rewardbench(run, out)
-    click.echo(f"{len(written)} files in {out}")
+        click.echo(f"{len(export_rewardbench(run, out))} files in {out}")
+    else:
+        from ...reports.export_evaleval import export_evaleval
+        from ...reports.formatting import plural
+
+        rewards, without = export_evaleval(run, out, organization, samples=samples)
+        click.echo(f"{plural(rewards, 'reward')} in {out / 'data'}")
+        if without:
+            click.echo(f"Without samples: {without} of them, as the run keeps no credit of single items by their rule.")

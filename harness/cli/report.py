@@ -31,6 +31,10 @@ def report(runs: tuple[Path, ...], published: bool) -> None:
         print_document(published_report(conflicts))
         return
     if len(runs) > 1:
+        from ...reports.run_format.reading import read_info
+
+        for run in runs:
+            read_info(run)
         from ...reports.comparison_report import comparison_document
         from ...reports.terminal import print_document
         from ..compare_runs import compare_runs

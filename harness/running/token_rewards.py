@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ...reports.run_format.frames import make_frame
+from ...reports.run_format.frames import Stream, make_frame
 from ...tasks.conditioning import Conditioning
 from ...tasks.variants import Route, Variant
 from ..question import Question
@@ -36,7 +36,7 @@ Label = tuple[str, str, str]
 
 
 def token_rewards(
-    scored: GroupScores,
+    scored: Sequence[GroupScores],
     question: Question,
     planner: Planner,
     load: LoadOptions,
@@ -44,13 +44,54 @@ def token_rewards(
     items: Sequence[int],
     *,
     mean: bool,
-) -> tuple[pd.DataFrame, str]:
-    """The table `tokens` of some items of a pair, and what a reader must know about it.
+) -> tuple[Stream, str]:
+    """The table `tokens` of some items, a frame a reward, and what a reader must know about it.
 
     Left out, and counted: responses whose terms see different tokens. A judge's tokens are not the response's.
     Raises UserError where a checkpoint does not load.
     """
-    wanted = np.zeros(len(question.task.items), dtype=bool)
+    named = {variant.name: variant for variant in question.variants if not variant.name.startswith("judge-")}
+    offsets: list[int] = question.task.items.offsets.tolist()
+    places = [(item, place) for item in items for place in range(offsets[item], offsets[item + 1])]
+    found: dict[Label, dict[tuple[int, int], Tokens]] = {}
+    pieces: dict[Label, Callable[[tuple[int, ...]], list[str]]] = {}
+    left_out, apart = 0, 0.0
+    for group in scored:
+        tokens = _tokens_of_group(group, planner, load, items)
+        texts = cache(group.group.members[0].renderer.pieces)
+        names = {member.local.name for member in group.group.members}
+        for label in (label for label in rewards if label[0] in names and label[2] in named and label not in found):
+            of_label = {
+                (item, place): combined
+                for item, place in places
+                if (combined := _combined(named[label[2]], group, label, tokens, item, place, mean=mean))
+            }
+            sums = [abs(float(t.logprobs.sum()) - float(rewards[label][place])) for (_, place), t in of_label.items()]
+            left_out += len(places) - len(of_label)
+            apart = max([apart, *sums])
+            found[label], pieces[label] = of_label, texts
+    note = (
+        f"What each token earned was computed anew by the reference scorer for {len(items)} items (--tokens): "
+        f"sums differ from rewards by at most {apart:.1g} nats; {left_out} with other tokens in a term are left out."
+    )
+
+    def frames() -> Iterator[pd.DataFrame]:
+        for label, of_label in found.items():
+            rows = [
+                row
+                for (item, place), tokens in of_label.items()
+                for row in _rows((question.task.items.ids[item], place - offsets[item], *label), tokens, pieces[label])
+            ]
+            yield make_frame("tokens", rows)
+
+    return frames, note
+
+
+def _tokens_of_group(
+    scored: GroupScores, planner: Planner, load: LoadOptions, items: Sequence[int]
+) -> dict[Key, Tokens]:
+    """The tokens of some items by every checkpoint of a group, under every conditioning that it was asked."""
+    wanted = np.zeros(len(planner.question.task.items), dtype=bool)
     wanted[list(items)] = True
     found: dict[Key, Tokens] = {}
     for member, plan in zip(scored.group.members, planner.plans(scored.group, scored.routes), strict=True):
@@ -60,25 +101,7 @@ def token_rewards(
                 mask = asked.setdefault(part.asked, np.zeros_like(wanted))
                 mask[part.rows[wanted[part.rows]]] = True
         found |= _tokens_of(member, asked, planner, load)
-    rows: list[list[object]] = []
-    texts = cache(scored.group.members[0].renderer.pieces)
-    left_out, apart = 0, 0.0
-    named = {variant.name: variant for variant in question.variants if not variant.name.startswith("judge-")}
-    for label, of_label in ((label, values) for label, values in rewards.items() if label[2] in named):
-        for item in items:
-            for place in range(int(question.task.items.offsets[item]), int(question.task.items.offsets[item + 1])):
-                tokens = _combined(named[label[2]], scored, found, item, place, mean=mean)
-                if tokens is None:
-                    left_out += 1
-                    continue
-                apart = max(apart, abs(float(tokens.logprobs.sum()) - float(of_label[place])))
-                response = place - int(question.task.items.offsets[item])
-                rows += _rows((question.task.items.ids[item], response, *label), tokens, texts)
-    note = (
-        f"What each token earned was computed anew by the reference scorer for {len(items)} items (--tokens): "
-        f"sums differ from rewards by at most {apart:.1g} nats; {left_out} with other tokens in a term are left out."
-    )
-    return make_frame("tokens", rows), note
+    return found
 
 
 def _tokens_of(
@@ -97,11 +120,17 @@ def _tokens_of(
 
 
 def _combined(
-    variant: Variant, scored: GroupScores, found: Mapping[Key, Tokens], item: int, place: int, *, mean: bool
+    variant: Variant,
+    scored: GroupScores,
+    label: Label,
+    found: Mapping[Key, Tokens],
+    item: int,
+    place: int,
+    *,
+    mean: bool,
 ) -> Tokens | None:
     """Σ_k a_k · log π_k of each token; None where a term lacks the response or has other tokens for it."""
-    ((strong, weak),) = scored.group.pairs
-    names, routes = {"strong": strong, "weak": weak}, scored.routes[strong]
+    names, routes = {"strong": label[0], "weak": label[1]}, scored.routes[label[0]]
     terms = [
         (term.coefficient, found.get((names[term.role], _conditioning(term.conditioning, routes, item), place)))
         for term in variant.terms

@@ -3,14 +3,13 @@
 import io
 from contextlib import AbstractContextManager, nullcontext, redirect_stderr
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import transformers
 
 from ...errors import UserError
 from ...model_registry.checkpoint_files import LocalCheckpoint
-from .load_options import LoadOptions
+from .load_options import LoadOptions, check_quantise
 
 
 def format_arguments(local: LocalCheckpoint, load: LoadOptions) -> dict[str, Any]:
@@ -28,8 +27,7 @@ def format_arguments(local: LocalCheckpoint, load: LoadOptions) -> dict[str, Any
         return {"gguf_file": local.gguf.name, "quantization_config": settings(dequantize=True)}
     if load.quantise is None:
         return {}
-    if find_spec("torchao") is None:
-        raise UserError("--quantise int8 needs torchao: pip install 'cdr-eval[torchao]'.")
+    check_quantise(load.quantise)
     torchao: Any = import_module("torchao.quantization")
     ao: Any = transformers.TorchAoConfig
     return {"quantization_config": ao(torchao.Int8WeightOnlyConfig(version=2))}

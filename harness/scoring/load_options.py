@@ -4,6 +4,7 @@ import re
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import find_spec
 
 from ...errors import UserError
 
@@ -35,6 +36,12 @@ def check_device(device: str) -> None:
     """Raise UserError for what is no name of a device on any machine."""
     if not _DEVICE.fullmatch(device):
         raise UserError(f"There is no device {device!r}; use --device cpu, cuda, cuda:1, mps or auto.")
+
+
+def check_quantise(quantise: str | None) -> None:
+    """Raise UserError where weights are to be rounded while loading, and the library that does it is missing."""
+    if quantise is not None and find_spec("torchao") is None:
+        raise UserError("--quantise int8 needs torchao: pip install 'cdr-eval[torchao]'.")
 
 
 def load_options(

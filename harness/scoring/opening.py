@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from ...errors import UserError
 from ...model_registry.checkpoint_files import LocalCheckpoint
 from .lm_eval import LmEvalScorer, lm_eval_kind
-from .load_options import LoadOptions
+from .load_options import LoadOptions, check_quantise
 from .open_models import OpenModels
 from .protocol import Scorer
 
@@ -63,6 +63,7 @@ def scorer_kind(spec: str, *, served: bool = False, quantise: str | None = None)
     if served and name != "lm-eval":
         raise UserError("--url names servers, which the scorer lm-eval:local-completions asks; pass it as --scorer.")
     if spec in {REFERENCE, SHARED_PREFIX}:
+        check_quantise(quantise)
         return spec
     if name == "lm-eval" and backend:
         if quantise is not None:

@@ -108,6 +108,8 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
             "missing_subsets": missing_subsets(task),
         },
         "criteria": str(facts.options.criteria or task.criteria),
+        "domains": {name: domain.instruction for name, domain in facts.question.criteria.domains.items()},
+        "routes": {name: dict(route) for name, route in facts.question.criteria.routes.items()},
         "scoring": {
             "scorer": facts.scorer,
             "device": facts.load.device,
@@ -143,7 +145,9 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
 def rule_text(rule: Rule) -> str:
     """What gives an item its credit, as a clause."""
     texts = {
-        "best": "an acceptable response has the highest reward (shared among k tied at the top: 1/k)",
+        "best": "an acceptable response has the highest reward (shared among k tied at the top: 1/k)"
+        if rule.tie
+        else "an acceptable response has a higher reward than every one that is not (a tie is lost)",
         "pairwise": "share of the pairs of responses that the reward orders as their grades do",
         "strict": "every acceptable response has a higher reward than every other",
         "matrix": "share of the pairs of a chosen and a rejected response that are ordered rightly, by style",
@@ -223,7 +227,8 @@ def _limit_note(task: Task, seed: int) -> str:
     named = [f"{subset} {count}" for subset, count in list(found.items())[:_NAMED_SUBSETS]]
     more = [f"{len(found) - _NAMED_SUBSETS} more subsets"] if len(found) > _NAMED_SUBSETS else []
     shares = f", of every subset its share ({', '.join([*named, *more])})" if len(found) > 1 else ""
-    return f"Only {len(task.items)} items were scored (--limit), drawn at random by seed {seed}{shares}."
+    only = "1 item was" if len(task.items) == 1 else f"{len(task.items):,} items were"
+    return f"Only {only} scored (--limit), drawn at random by seed {seed}{shares}."
 
 
 def _notes(facts: RunFacts, counts: Mapping[str, Mapping[str, int]]) -> list[str]:
@@ -237,14 +242,25 @@ def _notes(facts: RunFacts, counts: Mapping[str, Mapping[str, int]]) -> list[str
         )
     sentences = {
         "truncated": _CUT[facts.question.cut.cut if facts.question.cut.max_tokens else "left"],
-        "unscored": "items have a response that does not fit and are unscored",
-        "non_finite": "items have log-probabilities that are not finite and are unscored",
-        "no_end_of_turn": "items have no end-of-turn token after the response",
+        "unscored": (
+            "item has a response that does not fit and is unscored",
+            "items have a response that does not fit and are unscored",
+        ),
+        "non_finite": (
+            "item has log-probabilities that are not finite and is unscored",
+            "items have log-probabilities that are not finite and are unscored",
+        ),
+        "no_end_of_turn": (
+            "item has no end-of-turn token after the response",
+            "items have no end-of-turn token after the response",
+        ),
     }
-    for kind, sentence in sentences.items():
-        notes += [f"{name}: {count} {sentence}." for name, count in counts[kind].items()]
+    for kind, (one, many) in sentences.items():
+        notes += [f"{name}: {count:,} {one if count == 1 else many}." for name, count in counts[kind].items()]
     unrouted = {name: count for group in facts.scored for name, count in group.unrouted.items() if count}
-    notes += [f"{name} could not route {count} items, which keep their prompt." for name, count in unrouted.items()]
+    notes += [
+        f"{name} could not route {count:,} of the items, which keep their prompt." for name, count in unrouted.items()
+    ]
     if facts.scored:
         notes += _gap_notes(facts) if facts.kind in ("grid", "fit") else _pair_gap(facts)
     if facts.options.limit is not None and len(facts.question.task.items) <= facts.options.limit:
@@ -253,8 +269,11 @@ def _notes(facts: RunFacts, counts: Mapping[str, Mapping[str, int]]) -> list[str
 
 
 _CUT = {
-    "left": "prompts were cut from their left to fit",
-    "right": "conversations were cut on their right to fit, so that their responses lack their ends",
+    "left": ("prompt was cut from its left to fit", "prompts were cut from their left to fit"),
+    "right": (
+        "conversation was cut on its right to fit, so that its response lacks its end",
+        "conversations were cut on their right to fit, so that their responses lack their ends",
+    ),
 }
 
 
@@ -270,7 +289,8 @@ def _protocol(question: Question) -> list[str]:
 def _reading_notes(task: Task) -> list[str]:
     """What the source was taken for, and what became of rows that are no items."""
     reading = task.reading
-    notes = [f"{task.source} was taken for {reading.taken_for}."] if reading.taken_for else []
+    taken_for = reading.taken_for.replace("`", "")  # a note is no Markdown
+    notes = [f"{task.source} was taken for {taken_for}."] if taken_for else []
     for reason, count in reading.reasons.items():
         first = next(row for row in reading.left_out if row.reason == reason)
         notes.append(
@@ -278,7 +298,8 @@ def _reading_notes(task: Task) -> list[str]:
             "left_out.csv lists them."
         )
     if reading.duplicates:
-        notes.append(f"{reading.duplicates} responses repeat a text of their item, which is scored once.")
+        texts = "1 response repeats" if reading.duplicates == 1 else f"{reading.duplicates:,} responses repeat"
+        notes.append(f"{texts} a text of the item, which is scored once.")
     return [*notes, *reading.remarks]
 
 
@@ -314,7 +335,8 @@ def _pair_gap(facts: RunFacts) -> list[str]:
     if any(benchmark not in of_checkpoint for of_checkpoint in scores):
         return [f"The pair has no alignment gap on {benchmark}, since the registry lacks a score of one or both."]
     high, low = (of_checkpoint[benchmark] for of_checkpoint in scores)
-    gap = f"{high.value - low.value:+.1f} points of {benchmark} ({high.value:g} over {low.value:g})"
+    points = f"{high.value - low.value:+.1f}".replace("-", "−")
+    gap = f"{points} points of {benchmark} ({high.value:g} over {low.value:g})"
     if high.source != low.source:
         gap += f", from two sources: {high.source} and {low.source}"
     return [f"Alignment gap of the pair: {gap}."]

@@ -12,6 +12,8 @@ CURVES = {
     "reward_margin": "reward margin (nats × β)",
     "reward_accuracy": "share of pairs with a positive margin",
 }
+FEW = 20
+"""Fewer steps are drawn as dots too: a line of one has no length."""
 
 
 def write_training_figure(log: Path, folder: Path) -> None:
@@ -27,7 +29,7 @@ def draw_training(rows: Sequence[Mapping[str, str]], shown: Sequence[str]) -> Ch
     """One panel a curve, over the steps."""
     panels = [
         alt.Chart(data([{"step": int(row["step"]), "value": float(row[name])} for row in rows if row.get(name)]))
-        .mark_line(color=colour)
+        .mark_line(color=colour, point={"color": colour} if len(rows) < FEW else False)
         .encode(x=alt.X("step:Q", title="step"), y=alt.Y("value:Q", title=None).scale(zero=False))
         .properties(width=240, height=180, title=CURVES[name])
         for name, colour in zip(shown, OKABE_ITO, strict=False)

@@ -86,8 +86,7 @@ def read_run(path: Path) -> Run:
     Raises:
         UserError: not a run directory, a newer format, or a file that is missing or damaged.
     """
-    if not path.is_dir():
-        raise UserError(f"{path} is not a folder: pass the folder that `cdr-eval pair`, `grid` or `annotate` wrote.")
+    _check_folder(path)
     check_sums(path)
     info = _read_info(path / "run.json")
     tables: dict[str, Any] = {
@@ -98,6 +97,20 @@ def read_run(path: Path) -> Run:
     run = Run(path=path, info=info, **tables)
     _check_names(run)
     return run
+
+
+def read_info(path: Path) -> RunInfo:
+    """run.json of a run directory alone: what a command looks at before it imports what reads tables.
+
+    Raises UserError as `read_run` does.
+    """
+    _check_folder(path)
+    return _read_info(path / "run.json")
+
+
+def _check_folder(path: Path) -> None:
+    if not path.is_dir():
+        raise UserError(f"{path} is not a folder: pass the folder that `cdr-eval pair`, `grid` or `annotate` wrote.")
 
 
 def _damaged(path: Path, why: str) -> UserError:

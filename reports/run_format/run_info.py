@@ -160,6 +160,10 @@ class RunInfo(Record):
     mean_per_token: bool = Field(description="whether log-probabilities are means per token instead of sums")
     task: TaskInfo = Field(description="what was asked")
     criteria: str = Field(description="the criteria file")
+    domains: dict[str, str] = Field({}, description="domain of the criteria to its instruction; may be empty")
+    routes: dict[str, dict[str, str]] = Field(
+        {}, description="`x` of cdr-adaptive-x, to the domains of the sections; may be empty"
+    )
     scoring: dict[str, JsonValue] = Field(description="scorer, device, dtype, and executor: this process, or Ray")
     family: dict[str, JsonValue] = Field(description="names of the families and where their chat template came from")
     checkpoints: tuple[CheckpointInfo, ...] = Field(description="the models")

@@ -64,7 +64,7 @@ const pairName = ([strong, weak]) => (weak ? `${strong} over ${weak}` : strong);
 const signed = (value) => (Number.isNaN(value) ? "–" : `${value > 0 ? "+" : value < 0 ? "−" : ""}${Math.abs(value).toFixed(2)}`);
 const verdict = (margin) => (Number.isNaN(margin) ? "unscored" : margin > 0 ? "right" : margin < 0 ? "wrong" : "tied");
 
-let index, tokens, offsets, order = [], position = 0, current, a = null, b = null;
+let index, offsets, order = [], position = 0, current, a = null, b = null;
 
 async function numbersOf(prefix) {
   const pair = field(`${prefix}pair`).value, variant = field(`${prefix}variant`).value;
@@ -72,7 +72,8 @@ async function numbersOf(prefix) {
   if (number < 0) return null;
   const all = new Float32Array(await load(`numbers-${number}`));
   const n = index.item.length;
-  return { number, name: index.rewards[number], margins: all.subarray(0, n), rewards: all.subarray(n) };
+  const tokens = index.tokens.includes(number) ? await json(`tokens-${number}`) : {};
+  return { name: index.rewards[number], margins: all.subarray(0, n), rewards: all.subarray(n), tokens };
 }
 
 function fillVariants(prefix) {
@@ -128,7 +129,7 @@ async function update() {
   list.scrollTop = 0;
   position = 0;
   more();
-  await open(current ?? order[0]);
+  await open(order.includes(current) ? current : order[0]);
 }
 
 function more() {
@@ -173,6 +174,24 @@ function heat(pieces, values) {
   return made;
 }
 
+// The criteria domain that a variant puts an item under; none where it keeps the prompt, or where that is not known.
+function domainOf(variant, i) {
+  if (variant === "cdr-adaptive-router") return index.domain_routed[i];
+  const route = index.routes[variant.replace(/^cdr-adaptive-/, "")];
+  if (route) return route[index.section[i]];
+  return Object.keys(index.domains).find((domain) => ["cdr-", "prompt-delta-", "pmi-", "judge-"].some((kind) => variant === kind + domain));
+}
+
+function criteria(i) {
+  const domains = distinct([a, b].filter(Boolean).map((numbers) => domainOf(numbers.name[2], i)));
+  return domains.filter((domain) => index.domains[domain]).map((domain) => {
+    const made = element("details");
+    made.append(element("summary", `criteria ${domain}`), element("div", index.domains[domain], "turn"));
+    made.append(element("small", `${article.dataset.criteria} adds an example and the prompt`));
+    return made;
+  });
+}
+
 async function open(i) {
   article.replaceChildren();
   if (i === undefined) return;
@@ -184,13 +203,14 @@ async function open(i) {
   const facts = element("div", "", "facts");
   facts.append(fact("subset", index.subset[i]));
   if (index.section[i]) facts.append(fact("section", index.section[i]));
-  if (index.domain_oracle[i]) facts.append(fact("criteria by section", `${index.domain_oracle[i]} (${article.dataset.criteria})`));
+  if (index.domain_oracle[i]) facts.append(fact("criteria by section", index.domain_oracle[i]));
   if (index.domain_routed[i]) facts.append(fact("criteria by the router", index.domain_routed[i]));
   for (const numbers of [a, b]) {
     if (numbers) facts.append(fact(`margin, ${pairName(numbers.name)}, ${numbers.name[2]}`, signed(numbers.margins[i]), verdict(numbers.margins[i])));
   }
   const made = [element("h2", index.item[i]), facts];
   for (const { role, content } of item.prompt) made.push(element("h2", role), element("div", content, "turn"));
+  made.push(...criteria(i));
   const best = Math.max(...item.responses.map(([, grade]) => grade ?? -Infinity));
   item.responses.forEach(([text, grade], k) => {
     const place = offsets[i] + k;
@@ -199,8 +219,8 @@ async function open(i) {
     for (const numbers of [a, b]) if (numbers) head.append(fact(`reward, ${numbers.name[2]}`, signed(numbers.rewards[place])));
     head.append(fact("grade", grade === null ? "–" : String(grade)), fact("characters", [...text].length.toLocaleString("en")));
     const title = item.responses.length === 2 && grade !== null ? (good ? "chosen" : "rejected") : `response ${k + 1}`;
-    const strip = tokens[index.item[i]]?.[k]?.[a.number];
-    const shown = strip ? heat(tokens[index.item[i]][k].tokens, strip) : element("div", text);
+    const strip = a.tokens[index.item[i]]?.[k];
+    const shown = strip ? heat(...strip) : element("div", text);
     if (strip) head.append(element("small", "blue tokens earned it, orange ones cost it; point at one"));
     shown.classList.add("response", good ? "good" : "poor");
     made.push(element("h2", title), head, shown);
@@ -215,7 +235,6 @@ function seen() {
 
 async function start() {
   index = await json("index");
-  tokens = await json("tokens");
   offsets = [];
   index.responses.reduce((sum, count, i) => { offsets[i] = sum; return sum + count; }, 0);
   const itself = ([strong, weak]) => Number(strong === weak);

@@ -77,6 +77,20 @@ def test_the_command_line_exits_with_3_and_writes_the_run(llamas: Path, broken: 
     assert "broken was left out: " in (out / "leaderboard.md").read_text()
 
 
+def test_a_shard_goes_on_without_it_too(llamas: Path, broken: Path, tmp_path: Path) -> None:
+    reshaped(broken)
+    models = ",".join(map(str, (broken, llamas / "base", llamas / "sft")))
+    task, store = write_items(tmp_path / "items.jsonl"), tmp_path / "store"
+    arguments = ("grid", "--models", models, "--task", task, "--store", store, "--shard", "1/1")
+    done = subprocess.run(command(*arguments), check=False, capture_output=True, text=True, env=one_thread())
+    assert done.returncode == 3, done.stderr
+    assert "Shard 1/1 is scored (base, sft)" in done.stdout
+    assert "Error: broken was left out: " in done.stderr
+    options = Options(device="cpu", store=store, resamples=100)
+    grid = evaluate_grid(models=[str(llamas / "base"), str(llamas / "sft")], task=str(task), options=options)
+    assert grid.run["responses_scored"] == {}
+
+
 def test_adapters_on_a_broken_base_go_with_it(llamas: Path, broken: Path, tmp_path: Path) -> None:
     pytest.importorskip("peft")
     adapter = save_adapter(tmp_path / "adapter", broken)

@@ -292,9 +292,9 @@ def test_truncated_and_unscored_items_are_counted_and_noted(llamas: Path, option
     assert np.isnan(margins).tolist() == [False, True, False, False, False, False]
     overall = result.accuracy[(result.accuracy["scope"] == "overall") & (result.accuracy["variant"] == "vanilla")]
     assert overall["n"].tolist() == [5]
-    assert "1 items unscored" in overall["note"].iloc[0]
-    assert len([note for note in result.run["notes"] if "cut from their left" in note]) == 2
-    assert len([note for note in result.run["notes"] if "does not fit" in note]) == 2
+    assert "1 item unscored" in overall["note"].iloc[0]
+    assert len([note for note in result.run["notes"] if "1 prompt was cut from its left to fit" in note]) == 2
+    assert len([note for note in result.run["notes"] if "1 item has a response that does not fit" in note]) == 2
 
 
 def test_rows_that_cannot_be_used_are_counted_listed_and_refused_if_strict(
@@ -355,6 +355,7 @@ def test_the_published_protocol_cuts_texts_and_loses_ties(llamas: Path, options:
     assert cut.run["counts"]["truncated"] == {"sft": 1}
     assert any("keep 2,048 tokens, cut on their right" in note for note in cut.run["notes"])
     assert [_overall(result, "vanilla") for result in (own, cut)] == [0.5, 0.0]
+    assert ["shared among k" in result.run["task"]["rule"] for result in (own, cut)] == [True, False]
     plain = tmp_path / "plain.jsonl"
     plain.write_text(json.dumps({"prompt": "Say it.", "chosen": "Yes.", "rejected": "No."}))
     with pytest.raises(UserError, match="leave --protocol out"):

@@ -44,6 +44,24 @@ def test_the_columns_are_those_that_dpo_trainer_computes(run: Path, tmp_path: Pa
         assert list(trainer.train_dataset[name]) == pytest.approx(ours[name], abs=2e-3)
 
 
+def test_the_chosen_is_the_better_response_wherever_it_stands(two_threads: None, tmp_path: Path) -> None:
+    rows = [
+        {"question": "the red ogre", "response_A": "grumpy", "response_B": "the ogre", "label": label}
+        for label in ("B>A", "A>B")
+    ]
+    (tmp_path / "letters.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    options = Options(store=tmp_path / "store", resamples=50)
+    task, variants = str(tmp_path / "letters.jsonl"), ("likelihood",)
+    result = evaluate_pair("minilab-sft", "minilab-sft", task=task, variants=variants, options=options)
+    path = export_trl(result.save(tmp_path / "run"), tmp_path / "out", None)
+    first, second = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [row["chosen"][0]["content"] for row in (first, second)] == ["the ogre", "grumpy"]
+    assert (first["ref_chosen_logps"], first["ref_rejected_logps"]) == pytest.approx(
+        (second["ref_rejected_logps"], second["ref_chosen_logps"])
+    )
+    assert first["ref_chosen_logps"] - first["ref_rejected_logps"] == pytest.approx(result.margins["margin"][0])
+
+
 def test_a_run_without_likelihoods_or_whole_rows_is_a_sentence(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="likelihoods of minilab-sft"):
         export_trl(run, tmp_path, "minilab-base")

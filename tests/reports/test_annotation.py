@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -12,6 +13,8 @@ from cdr_eval.harness.annotate import annotate
 from cdr_eval.reports.markdown import render_markdown
 from cdr_eval.reports.summary import summary
 from cdr_eval.reports.write import write_reports
+
+from tests.reports.browsers import browser_only
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -56,6 +59,17 @@ def test_pictures_in_the_report_exist(folder: Path):
     links = [part.split(")")[0] for part in text.split("](figures/")[1:]]
     assert links
     assert all((folder / "figures" / link).is_file() for link in links)
+
+
+@browser_only
+def test_the_page_fits_a_phone(folder: Path, browser: Any):
+    """Tables and figures scroll by themselves; the page does not."""
+    phone = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    browser.get((folder / "report.html").as_uri())
+    width = browser.execute_script("return document.documentElement.scrollWidth")
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+    assert width == 390
 
 
 def test_the_terminal_shows_pairs_and_that_nothing_judges_them(folder: Path):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from cdr_eval.reports.charts.labels import Frame, free_boxes
+from cdr_eval.reports.charts.training import write_training_figure
 from cdr_eval.reports.colours import OKABE_ITO, RAMP, ink_on, ramp_colour
 from cdr_eval.reports.figures import draw_figures
 from cdr_eval.reports.pair_figures import LABEL_LENGTH, list_heatmaps, list_scatters, short_labels
@@ -121,3 +122,12 @@ def test_colours_keep_apart_in_grey() -> None:
         ink = 255 if ink_on(background) == "white" else 0
         assert abs(luma(background) - ink) > 110
     assert len(set(OKABE_ITO)) == 7
+
+
+@pytest.mark.parametrize(("steps", "dots"), [(1, 1), (3, 3), (40, 0)])
+def test_a_training_of_few_steps_shows_each(tmp_path: Path, steps: int, dots: int) -> None:
+    log = tmp_path / "training_log.csv"
+    log.write_text("step,loss,reward_margin\n" + "".join(f"{k},{1 / k},\n" for k in range(1, steps + 1)))
+    write_training_figure(log, tmp_path)
+    drawn = (tmp_path / "training.svg").read_text(encoding="utf-8")
+    assert len(re.findall(r"aria-roledescription=\"point\"", drawn)) == dots

@@ -10,6 +10,7 @@ import pytest
 from cdr_eval.reports import items_page
 from cdr_eval.reports.run_format.results import RunResult
 from cdr_eval.reports.write import write_reports
+from cdr_eval.tasks.criteria import load_criteria
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
@@ -172,3 +173,21 @@ def test_a_strip_shows_what_each_token_earned(
     choose(browser, verdict="all", sort="margin, highest first")
     browser.find_elements(By.CSS_SELECTOR, "#list [data-item]")[0].click()
     WebDriverWait(browser, 20).until(lambda b: not b.find_elements(By.CSS_SELECTOR, ".strip"))
+
+
+@browser_only
+def test_an_item_shows_the_criteria_that_the_reward_puts_it_under(written: Callable[[str], Path], browser: Any) -> None:
+    folder = written("pair")
+    visit(browser, folder)
+    domains = load_criteria(Path(RunResult.load(folder).run["criteria"])).domains
+    items = RunResult.load(folder).table("items")
+    article = browser.find_element(By.ID, "item")
+    for section in ("Safety", "Reasoning", "Chat"):
+        for variant in ("vanilla", "cdr-chat-hard", "cdr-adaptive-oracle"):
+            choose(browser, variant=variant, section=section)
+            until(browser, int((items["section"] == section).sum()))
+            WebDriverWait(browser, 20).until(lambda _, wanted=section: f"section {wanted}" in article.text)
+            by_section = {"Safety": ["safety"], "Reasoning": ["code-math"], "Chat": []}[section]
+            wanted = {"vanilla": [], "cdr-chat-hard": ["chat-hard"]}.get(variant, by_section)
+            shown = [e.get_attribute("textContent") for e in article.find_elements(By.CSS_SELECTOR, "details .turn")]
+            assert shown == [domains[name].instruction for name in wanted], (section, variant)

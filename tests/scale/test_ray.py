@@ -18,7 +18,10 @@ from cdr_eval.harness.executors import open_pool
 from cdr_eval.harness.running import ray_pool, runner, work_units
 from cdr_eval.harness.running.claims import Claims
 
+from tests.adapters import save_adapter
 from tests.faults.rounds import rows, scores, small_grid
+from tests.gguf_files import write_gguf
+from tests.harness.small_task import write_items
 from tests.scale.conftest import Machines, once_scoring, ray_processes, workers
 
 pytestmark = pytest.mark.ray
@@ -74,6 +77,30 @@ def test_every_score_of_a_grid_is_that_of_one_process_and_is_computed_once(
     again = grid.run(tmp_path / "store", machines.executor)
     assert again.run["responses_scored"] == {}
     assert again.run["scoring"]["executor"] == "Ray, no worker needed"
+
+
+def test_adapters_and_gguf_files_are_scored_by_workers_as_by_one_process(
+    machines: Machines, llamas: Path, tmp_path: Path
+):
+    pytest.importorskip("peft")
+    pytest.importorskip("gguf")
+    adapter = save_adapter(tmp_path / "adapter", llamas / "base")
+    (tmp_path / "gguf").mkdir()
+    file = write_gguf(tmp_path / "gguf" / "rounded.gguf", llamas / "base", "Q8_0")
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(llamas / "base" / name, file.parent)
+    models, task = [str(llamas / "base"), str(adapter), str(file)], str(write_items(tmp_path / "items.jsonl"))
+    ours, theirs = (
+        evaluate_grid(
+            models=models,
+            task=task,
+            options=Options(device="cpu", store=tmp_path / f"store-{k}", resamples=100, executor=executor),
+        )
+        for k, executor in enumerate((None, machines.executor))
+    )
+    assert theirs.rewards.equals(ours.rewards)
+    assert theirs.rewards["reward"].nunique() > 50
+    assert theirs.run["notes"] == ours.run["notes"]
 
 
 def kill_a_worker() -> None:

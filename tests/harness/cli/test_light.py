@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ try:
 finally:
     print("HEAVY", *[name for name in %r if name in sys.modules])
 """
+NO_TORCHAO = pytest.mark.skipif(find_spec("torchao") is not None, reason="torchao is installed")
 PAIR = ["pair", "--strong", "minilab-sft", "--weak", "minilab-base", "--task", "minilab"]
 ROW = '{"prompt": "What is %d + 1?", "chosen": "It is %d.", "rejected": "It is five, of course."}'
 
@@ -43,6 +45,7 @@ def ended(folder: Path, arguments: list[str], heavy: tuple[str, ...] = HEAVY) ->
         (["pair", "--strong", "minilab-sft", "--weak", "minilab-base", "--task", "minilap"], "no task 'minilap'"),
         ([*PAIR, "--scorer", "shared"], "no scorer 'shared'"),
         ([*PAIR, "--device", "gpu"], "no device 'gpu'"),
+        pytest.param([*PAIR, "--quantise", "int8"], "pip install 'cdr-eval[torchao]'", marks=NO_TORCHAO),
         ([*PAIR, "--router", "minilab-sfd"], "no checkpoint 'minilab-sfd'"),
         ([*PAIR, "--chat-template", "none.jinja"], "chat template none.jinja cannot be read"),
         ([*PAIR, "--criteria", "none.yaml"], "none.yaml"),
@@ -58,6 +61,9 @@ def ended(folder: Path, arguments: list[str], heavy: tuple[str, ...] = HEAVY) ->
         (["tune", "none.jsonl", "--model", "minilab-sft", "--out", "t"], "no file none.jsonl"),
         (["minilab", "judge", "minilab-sfd"], "no checkpoint 'minilab-sfd'"),
         (["report", "none"], "none is not a folder"),
+        (["report", "none", "none"], "none is not a folder"),
+        (["export", "none", "--format", "evaleval", "--out", "o"], "none is not a folder"),
+        (["export", "none", "--format", "trl", "--out", "o"], "none is not a folder"),
         (["tasks", "minilap"], "no task 'minilap'"),
     ],
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from cdr_eval.errors import UserError
-from cdr_eval.harness import Options, evaluate_pair
+from cdr_eval.harness import Options, evaluate_grid, evaluate_pair
 
 
 @pytest.mark.parametrize("mean", [False, True])
@@ -28,6 +28,22 @@ def test_the_tokens_of_a_response_add_up_to_its_reward(tmp_path: Path, mean: boo
     for key, rows in of_vanilla.groupby(["item", "response"], observed=True):
         assert "".join(rows["token"].iloc[:-1]).strip() == texts[key].strip()
     assert any("computed anew" in note and "5 items" in note for note in result.run["notes"])
+
+
+def test_a_grid_keeps_the_tokens_of_the_items_that_the_fewest_pairs_get_right(tmp_path: Path) -> None:
+    options = Options(store=tmp_path / "store", limit=24, resamples=50, tokens=3)
+    result = evaluate_grid(models=["minilab-base", "minilab-sft", "minilab-dpo-1"], options=options)
+    margins = result.margins[result.margins["strong"] != result.margins["weak"]]
+    right = (margins["margin"] > 0).groupby(margins["item"], observed=True).sum()
+    tokens = result.table("tokens")
+    kept = set(tokens["item"])
+    assert len(kept) == 3
+    assert max(right[list(kept)]) <= min(right.drop(list(kept)))
+    label = ["strong", "weak", "variant", "item", "response"]
+    sums = tokens.groupby(label, observed=True)["value"].sum().to_dict()
+    rewards = result.rewards.set_index(label)["reward"].to_dict()
+    assert len(sums) == 9 * 3 * 2
+    assert sums == pytest.approx({key: rewards[key] for key in sums}, abs=2e-4)
 
 
 def test_another_programs_scorer_has_no_tokens(tmp_path: Path) -> None:

@@ -92,15 +92,15 @@ def test_accuracies_ties_and_counts_by_hand():
 def test_missing_subsets_and_unscored_items_are_noted():
     table = table_of(ITEMS, MARGINS)
     assert row(table, "subset", "llmbar-natural")["note"] == "33.3% if a tie is lost"
-    assert row(table, "subset", "donotanswer")["note"] == "1 items unscored"
+    assert row(table, "subset", "donotanswer")["note"] == "1 item unscored"
     safety = row(table, "section", "Safety")["note"]
     assert str(safety).startswith("without the subsets refusals-dangerous, refusals-offensive, xstest-should-refuse")
-    assert "1 items unscored" in str(safety)
+    assert "1 item unscored" in str(safety)
     assert "math-prm, hep-go" in str(row(table, "section", "Reasoning")["note"])
     overall = str(row(table, "overall", "overall")["note"])
     missing = {name for section in SECTIONS for name in section.counts} - {i.subset for i in ITEMS}
     assert all(name in overall for name in missing)
-    assert "1 items unscored" in overall
+    assert "1 item unscored" in overall
 
 
 def test_a_whole_task_has_no_notes():
