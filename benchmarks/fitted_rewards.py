@@ -1,7 +1,7 @@
 """What fits and estimates save: python -m benchmarks.fitted_rewards > benchmarks/results/fitted_rewards.md
 
---family and --store choose other checkpoints and another store; --real FILE is the negative control, preference
-data that the checkpoints do not understand; without the file that study is left out, which is said.
+--family and --store choose other checkpoints and another store; --real BENCHMARK:FILE ... are the negative controls,
+preference data that the checkpoints do not understand; a file that is not there is left out, which is said.
 """
 
 import argparse
@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 from cdr_eval.harness.comparisons import grid_of
-from cdr_eval.harness.fitting.agreement import Agreement, agreement, disjoint, one_factor, votes
+from cdr_eval.harness.fitting.agreement import Agreement, agreement, disjoint, one_factor, sign_p_value, votes
 from cdr_eval.harness.fitting.bradley_terry import STRENGTHS, fit, folds_of, out_of_fold, path, standardised
 from cdr_eval.harness.fitting.compared import Compared, compared
 from cdr_eval.harness.fitting.controls import MOST_EXPLAINED, Control, control
@@ -22,10 +22,11 @@ from cdr_eval.harness.fitting.sparse import forward_order, terms_of
 from cdr_eval.harness.options import Options
 from cdr_eval.harness.question import ask
 from cdr_eval.harness.session import open_session
-from cdr_eval.harness.statistics.arrays import Estimate, Floats, Mask
+from cdr_eval.harness.statistics.arrays import Codes, Estimate, Floats, Mask
 from cdr_eval.harness.statistics.credits import credit
 from cdr_eval.harness.tables.rules import responses_of
 from cdr_eval.harness.tables.text_features import text_features
+from cdr_eval.harness.tables.unlabelled import MOST_DOUBTED
 from cdr_eval.harness.term_scores import scored_terms, term_question
 from cdr_eval.model_registry.registry import load_registry
 from cdr_eval.tasks.conditioning import IDENTITY
@@ -35,8 +36,11 @@ from scipy.stats import spearmanr
 from benchmarks.gap_simulation import table
 from tests.harness.fitting.score_worlds import World, all_pairs, contrasts
 
-REAL: Final = Path("/work/shared/data/rewardbench_rebuilt.jsonl")
+DATA: Final = Path("/work/shared/data")
+REAL: Final = ("rewardbench:rewardbench_rebuilt.jsonl", "rm-bench:rm_bench.jsonl", "judgebench:judgebench_gpt.jsonl")
 REAL_ITEMS: Final = 400
+SUBSETS: Final = 200
+"""Random parts of the family, of each size."""
 SIZES: Final = (50, 100, 200, 400)
 SPLITS: Final = 30
 TEN: Final = 10
@@ -54,8 +58,14 @@ HYPOTHESES: Final = (
     "H5: on real texts that the checkpoints do not understand nothing is recommended, and a feature is named.",
     "H6: planted biases of length, sample order and position are refused; an honest world is not.",
     "H7: a wrong preference that all share, of no feature that is looked at, is not noticed.",
+    "H8: of random parts of the family whose sign the gaps settle, at most 1 in 20 is upside down.",
+    "H9: on data that no feature or threshold was chosen on (all but rewardbench), whatever is worthless is refused.",
 )
-"""Written down before this was run, after a trial on 12 checkpoints of which H1, H3 and H5 were known."""
+"""Written down before this was run. Of the 12 checkpoints shipped first all but H8 and H9 were known, of these 22
+checkpoints, before the sign was tested and symbols and characters a word were looked at, H1 to H7; H8 of other subsets.
+"""
+WORTHLESS: Final = 0.5
+"""Spearman of estimates and truth, ordered pairs, below which an estimate is worth nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,10 +76,16 @@ class Table:
     names: tuple[str, ...]
     data: Compared
     """The better response first."""
-    gap: Floats
-    """(P,) of each unordered pair."""
+    score: Floats
+    """(K,) benchmark scores, NaN where unknown."""
     features: dict[str, Floats]
     """(C,) differences."""
+
+    @cached_property
+    def gap(self) -> Floats:
+        """(P,) of each unordered pair."""
+        strong, weak = all_pairs(len(self.names))
+        return self.score[strong] - self.score[weak]
 
     @cached_property
     def subsets(self) -> list[str]:
@@ -99,11 +115,10 @@ def scored(spec: str | None, family: str, store: Path, limit: int | None) -> Tab
     benchmark = registry.default_benchmark(family)
     used = [registry.used_scores(name, None, names).get(benchmark) for name in names]
     score = np.array([np.nan if found is None else found.value for found in used])
-    strong, weak = all_pairs(len(names))
     tokens = next(iter(groups[0].tokens.values())).astype(np.intp)
     features = text_features(items, tokens, ordered=False)
     differences = {name: values[data.first] - values[data.second] for name, values in features.items()}
-    return Table(question.task, names, data, score[strong] - score[weak], differences)
+    return Table(question.task, names, data, score, differences)
 
 
 def main() -> None:
@@ -111,24 +126,27 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--family", default="minilab")
     parser.add_argument("--store", type=Path, default=Path("benchmarks-store"))
-    parser.add_argument("--real", type=Path, default=REAL)
+    parser.add_argument("--real", nargs="*", default=[f"{name}:{DATA / file}" for name, file in map(_parts, REAL)])
     given = parser.parse_args()
     mine = scored(None, given.family, given.store, None)
     print("# Rewards fitted with few labels, pairs chosen with none\n")
     print(f"Made by `OMP_NUM_THREADS=1 python -m benchmarks.fitted_rewards`: {len(mine.names)} checkpoints of")
     print(f"{given.family}, {len(mine.data.item):,} items. Written down before it was run:\n")
     print("\n".join(f"- {text}" for text in HYPOTHESES))
-    studies = [curve_study(mine), saved_study(mine), choice_study(mine), estimate_study(mine)]
-    if given.real.exists():
-        studies.append(real_study(scored(f"rewardbench:{given.real}", given.family, given.store, REAL_ITEMS)))
-    else:
-        VERDICTS["H5"] = f"not tried: {given.real} is not here"
-    for study in (*studies, planted_study()):
+    here = [(name, file) for name, file in map(_parts, given.real) if Path(file).exists()]
+    real = {name: scored(f"{name}:{file}", given.family, given.store, REAL_ITEMS) for name, file in here}
+    studies = [curve_study(mine), saved_study(mine), choice_study(mine), estimate_study(mine), sign_study(mine)]
+    for study in (*studies, real_study(real), planted_study()):
         print()
         for line in study:
             print(line, flush=True)
     print("\n## What came of the hypotheses\n")
     print("\n".join(f"- {name}: {VERDICTS[name]}." for name in sorted(VERDICTS)))
+
+
+def _parts(spec: str) -> tuple[str, str]:
+    name, _, file = spec.partition(":")
+    return name, file
 
 
 def curve_study(of: Table) -> Iterator[str]:
@@ -273,12 +291,12 @@ def _variant(data: Compared, size: int, zero: bool, one_error: bool) -> float:
     return float(np.mean(values))
 
 
-def _estimated(of: Table, inside: Mask) -> tuple[Agreement, Floats]:
+def _estimated(of: Table, inside: Mask, resamples: int = 2) -> tuple[Agreement, Floats]:
     """Estimates (P,) of some comparisons, and the truth."""
     strong, weak = all_pairs(len(of.names))
     data = of.data.of(inside)
     voted = votes(data.difference, strong, weak)
-    found = agreement(voted, data.weight, data.cluster, disjoint(strong, weak), of.gap, 2, 0)
+    found = agreement(voted, data.weight, data.cluster, disjoint(strong, weak), of.gap, resamples, 0)
     return found, np.asarray(credit(voted).T @ data.weight / data.weight.sum())
 
 
@@ -287,11 +305,14 @@ def estimate_study(of: Table) -> Iterator[str]:
     yield "\n## Accuracy without labels\n"
     yield "Over ordered pairs; in brackets each pair once, turned to a positive gap. Product: the rule of"
     yield "Dawid and Skene and of the spectral meta-learner. The gap's error is that of a line through 50%"
-    yield "which has seen all labels.\n"
+    yield "which has seen all labels. Covered: pairs whose accuracy lies in the estimate's interval. Feature: the one"
+    yield f"that explains most of the agreement; with more than {100 * MOST_EXPLAINED:.0f}% the tool would refuse.\n"
     rows: list[list[str]] = []
     better: list[tuple[bool, bool]] = []
     for name, inside in of.sections():
-        found, truth = _estimated(of, inside)
+        found, truth = _estimated(of, inside, 200)
+        low, high = found.interval
+        covered = f"{100 * float(np.mean((low <= truth) & (truth <= high))):.0f}%"
         product = _product(of, inside, of.gap)
         known = ~np.isnan(of.gap)
         slope = float(of.gap[known] @ (truth - 0.5)[known] / max(float(of.gap[known] @ of.gap[known]), 1e-12))
@@ -301,7 +322,10 @@ def estimate_study(of: Table) -> Iterator[str]:
         spread = f"{100 * min(truth.min(), 1 - truth.max()):.0f}–{100 * max(truth.max(), 1 - truth.min()):.0f}"
         share = f"{100 * found.explained:.0f}"
         better.append((float(ranks[0].split()[0]) > float(ranks[1].split()[0]), errors[0] < errors[2]))
-        rows.append([name, f"{inside.sum():,}", spread, share, *(f"{100 * float(e):.1f}" for e in errors), *ranks])
+        errors_told = [f"{100 * float(error):.1f}" for error in errors]
+        feature, explained, _ = _verdict(_controls(of, inside, found))
+        row = [name, f"{inside.sum():,}", spread, share, *errors_told, *ranks, covered, f"{feature}, {explained}"]
+        rows.append(row)
     for hypothesis, which in (("H3", 0), ("H4", 1)):
         inner = [pair[which] for pair in better[1:]]
         VERDICTS[hypothesis] = f"overall {_yes(better[0][which])}, in {sum(inner)} of {len(inner)} sections"
@@ -314,7 +338,7 @@ def estimate_study(of: Table) -> Iterator[str]:
         "product",
         "gap's line",
     ]
-    yield from table([*head, "Spearman: estimate", "gap"], rows)
+    yield from table([*head, "Spearman: estimate", "gap", "covered", "feature"], rows)
 
 
 def _product(of: Table, inside: Mask, gap: Floats) -> Floats:
@@ -335,25 +359,78 @@ def _ranks(values: Floats, truth: Floats, gap: Floats) -> str:
     return f"{float(both):.2f} ({float(once):.2f})"
 
 
-def real_study(of: Table) -> Iterator[str]:
-    """The negative control."""
+def sign_study(of: Table) -> Iterator[str]:
+    """Which way round the pairs are, in parts of the family."""
+    yield "\n## Which way round?\n"
+    yield "The sign of all estimates is set by the gaps, and refused where scores dealt to the checkpoints at random"
+    yield f"would set it as clearly (p of {MOST_DOUBTED} or more). {SUBSETS} random parts of the family of each size;"
+    yield "upside down: estimate and truth correlate negatively.\n"
+    rng, rows, turned = np.random.default_rng(20), list[list[str]](), list[tuple[int, int]]()
+    for size in (5, 6, 8, 12, 16):
+        found = np.array([_sign(of, rng.choice(len(of.names), size, replace=False)) for _ in range(SUBSETS)])
+        right, settled = found.T
+        wrong = int((settled & ~right).sum())
+        turned.append((wrong, int(settled.sum())))
+        rows.append([str(size), _share(~right), _share(settled), f"{wrong} of {settled.sum()}"])
+    wrong, settled = (sum(numbers) for numbers in zip(*turned, strict=True))
+    VERDICTS["H8"] = f"{_yes(20 * wrong <= settled)}: {wrong} of {settled}"
+    yield from table(["checkpoints", "upside down", "sign settled", "upside down of these"], rows)
+
+
+def _share(mask: Mask) -> str:
+    return f"{100 * float(mask.mean()):.0f}%"
+
+
+def _sign(of: Table, chosen: Codes) -> tuple[bool, bool]:
+    """Whether estimates of some checkpoints are the right way round, and whether the tool takes them for so."""
+    strong, weak = all_pairs(len(chosen))
+    voted, score = votes(of.data.difference[:, chosen], strong, weak), of.score[chosen]
+    gap = score[strong] - score[weak]
+    found = agreement(voted, of.data.weight, of.data.cluster, disjoint(strong, weak), gap, 0, 0).accuracy
+    truth = credit(voted).T @ of.data.weight / of.data.weight.sum()
+    return float((found - 0.5) @ (truth - 0.5)) > 0, sign_p_value(found, strong, weak, score, 0) < MOST_DOUBTED
+
+
+def real_study(tables: dict[str, Table]) -> Iterator[str]:
+    """The negative controls."""
     yield "\n## Real texts that these checkpoints do not understand\n"
-    yield f"{of.task.name}, {len(of.data.item):,} items that all score, spread evenly."
-    yield f"Refused where a feature explains more than {100 * MOST_EXPLAINED:.0f}% of the agreement.\n"
+    yield f"Up to {REAL_ITEMS} items, spread evenly, whose responses all checkpoints score. Refused where a feature"
+    yield f"explains more than {100 * MOST_EXPLAINED:.0f}% of the agreement, or the gaps do not settle the sign.\n"
     rows: list[list[str]] = []
+    found: list[tuple[bool, bool, bool]] = []
+    for source, of in tables.items():
+        for name, inside in of.sections():
+            estimate, truth = _estimated(of, inside)
+            ranks, doubt = _ranks(estimate.accuracy, truth, of.gap), _doubt(of, estimate)
+            feature, explained, verdict = _verdict(_controls(of, inside, estimate))
+            refused = "refused" in (verdict, "refused" if doubt >= MOST_DOUBTED else "")
+            row = [source, name, f"{len(np.unique(of.data.item[inside])):,}", ranks, feature, explained]
+            rows.append([*row, f"{doubt:.2f}", "refused" if refused else "not refused"])
+            found.append((source == "rewardbench", float(ranks.split()[0]) < WORTHLESS, refused))
+    for name, known in (("H5", True), ("H9", False)):
+        of_kind = [(worthless, refused) for chosen_on, worthless, refused in found if chosen_on == known]
+        useless = [refused for worthless, refused in of_kind if worthless]
+        VERDICTS[name] = (
+            f"{_yes(all(useless))}: {sum(useless)} of {len(useless)} worthless scopes are refused, and "
+            f"{sum(refused for _, refused in of_kind) - sum(useless)} of {len(of_kind) - len(useless)} others"
+        )
+    head = ["data", "scope", "items", "Spearman with the truth", "strongest feature", "explains", "p of the sign"]
+    yield from table([*head, "verdict"], rows)
+
+
+def _doubt(of: Table, found: Agreement) -> float:
     strong, weak = all_pairs(len(of.names))
-    for name, inside in of.sections():
-        found, truth = _estimated(of, inside)
-        data = of.data.of(inside)
-        voted, apart = votes(data.difference, strong, weak), disjoint(strong, weak)
-        told = {
-            feature: control(voted, data.weight, values[inside], apart, found.accuracy)
-            for feature, values in of.features.items()
-        }
-        rows.append([name, f"{inside.sum():,}", _ranks(found.accuracy, truth, of.gap), *_verdict(told)])
-    refused = [row[-1] == "refused" for row in rows]
-    VERDICTS["H5"] = f"overall {_yes(refused[0])}, in {sum(refused[1:])} of {len(rows) - 1} sections"
-    yield from table(["scope", "items", "Spearman with the truth", "strongest feature", "explains", "verdict"], rows)
+    return sign_p_value(found.accuracy, strong, weak, of.score, 0)
+
+
+def _controls(of: Table, inside: Mask, found: Agreement) -> dict[str, Control]:
+    strong, weak = all_pairs(len(of.names))
+    data = of.data.of(inside)
+    voted, apart = votes(data.difference, strong, weak), disjoint(strong, weak)
+    return {
+        feature: control(voted, data.weight, values[inside], apart, found.accuracy)
+        for feature, values in of.features.items()
+    }
 
 
 def _verdict(told: dict[str, Control]) -> list[str]:
@@ -381,6 +458,9 @@ def planted_study() -> Iterator[str]:
         ("a wrong preference that all share", World(nothing, np.full(count, 0.8), -1.5 * lead), "hidden"),
     ]
     rows = [_planted(name, world, kind, lead, rng) for name, world, kind in worlds]
+    refused = [row[-1] == "refused" for row in rows]
+    VERDICTS["H6"] = _yes(not refused[0] and all(refused[1:3]) and all(refused[4:6]))
+    VERDICTS["H7"] = _yes(not refused[6])
     yield from table(
         ["world", "factor explains", "Spearman with the truth", "strongest feature", "explains", "verdict"], rows
     )

@@ -2,20 +2,32 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..errors import UserError
 from ..model_registry.registry import load_registry
+from ..reports.run_format.run_info import FITTED
+from ..tasks.item import content_hash
 from ..tasks.minilab.judge import TrainingJudge
+from ..tasks.task import Task
 from .annotation.candidates import Candidates, read_candidates
 from .annotation.choosing import Pairs, Pool, choose_pairs, most_confident
-from .annotation.rewarding import AnnotatorReward, ColumnReward, CombinedReward, PairReward, Reward, Rewarded
-from .annotation.settings import Annotating
+from .annotation.rewarding import (
+    AnnotatorReward,
+    ColumnReward,
+    CombinedReward,
+    Label,
+    PairReward,
+    Reward,
+    Rewarded,
+    reward_text,
+)
+from .annotation.settings import Annotating, settings_record
 from .annotation.temperature import Temperature, auto_temperature, fitted_temperature
 from .fitted_file import read_fitted
 from .options import Options
@@ -67,6 +79,7 @@ def annotate(
     settings: Annotating | None = None,
     registry: Sequence[Path] = (),
     options: Options | None = None,
+    asked: Callable[[Mapping[str, Any]], object] = lambda _: None,
 ) -> Annotation:
     """Make preference data of prompts with N responses each.
 
@@ -78,6 +91,7 @@ def annotate(
         fitted: a fitted.yaml that `cdr-eval fit` wrote.
         variant: the pair's reward; `compare` are variants whose choices are set beside it.
         minilab_judge: take labels from the judge of the minilab's world.
+        asked: is told what run.json will say of the question before anything is scored, and may raise.
 
     Raises UserError for everything that the caller can mend.
     """
@@ -93,6 +107,7 @@ def annotate(
     labelled = _read_labelled(settings.temperature, scores, judge, options)
     if isinstance(reward, CombinedReward):
         reward.opened(candidates)
+    asked(_asked(candidates, reward, settings, options))
     # All that a user can mend in the data is said before torch is imported.
     from .annotation.result import Made
 
@@ -146,6 +161,38 @@ def _reward(
             "Pass --strong and --weak for the reward of a pair, or --scores COLUMN, --annotator DIR or --reward FILE."
         )
     return PairReward.of(strong, weak, variant, compare, load_registry(registry), options)
+
+
+def _asked(candidates: Candidates, reward: Reward, settings: Annotating, options: Options) -> dict[str, Any]:
+    """What run.json will say of the question, as far as it is known before anything is scored."""
+    task = candidates.task
+    label, of_reward = _told(reward, task)
+    return {
+        "kind": "annotation",
+        "task": {"name": task.name, "content_hash": content_hash(candidates.items)},
+        "seed": options.seed,
+        "resamples": options.resamples,
+        "mean_per_token": options.mean,
+        "annotation": settings_record(settings) | ({"reward": reward_text(label)} if label else {}),
+        **of_reward,
+    }
+
+
+def _told(reward: Reward, task: Task) -> tuple[Label | None, dict[str, Any]]:
+    """The label of a reward, None where it is known later, and what else run.json will say of it."""
+    match reward:
+        case PairReward():
+            question = reward.question(task)
+            pair, first = reward.comparison.pairs[0], question.variants[0]
+            names = [variant.name for variant in question.variants]
+            told = {"pairs": [dict(zip(("strong", "weak"), pair, strict=True))], "variants": names}
+            return (pair[0], pair[1] if first.uses_weak else "", first.name), told
+        case ColumnReward():
+            return ("", "", reward.column), {}
+        case CombinedReward():
+            return (reward.file.name, "", FITTED), {}
+        case AnnotatorReward():
+            return None, {}
 
 
 def _check_cut(candidates: Candidates, *, keep: bool) -> None:

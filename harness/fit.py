@@ -1,22 +1,23 @@
 """A reward fitted to labels: score checkpoints, fit their scores, judge the fit on items that it has not seen."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from ..errors import UserError
 from ..model_registry.registry import load_registry
+from ..reports.run_format.run_info import FITTED
 from ..tasks.items import Items
 from ..tasks.task import Task
 from .comparisons import Comparison, grid_of
 from .fitted_file import FittedFile, read_conditioning
 from .fitting.compared import FOLDS
 from .options import Options
-from .question import Question, ask
+from .question import Question, ask, asked_of
 from .statistics.credits import without_comparison
 from .tables.rules import responses_of
 from .term_scores import scored_terms, term_question
@@ -59,6 +60,7 @@ def fit(
     conditionings: Sequence[str] = ("identity",),
     registry: Sequence[Path] = (),
     options: Options | None = None,
+    asked: Callable[[Mapping[str, Any]], object] = lambda _: None,
 ) -> FittedReward:
     """Fit a linear combination of checkpoints' log-probabilities to the labels of a task.
 
@@ -68,6 +70,7 @@ def fit(
         conditionings: what each is asked under: "identity", "empty", "criteria:DOMAIN".
         registry: registry files merged over the built-in one.
         options: how to run.
+        asked: is told what run.json will say of the question before anything is scored, and may raise.
 
     Raises UserError for everything that the caller can mend.
     """
@@ -79,6 +82,8 @@ def fit(
         for text in dict.fromkeys(conditionings)
         for checkpoint in comparison.checkpoints
     ]
+    variants, under = ["vanilla", FITTED], {"conditionings": list(dict.fromkeys(str(term) for _, term in terms))}
+    asked({**asked_of("fit", question, [comparison], options), "variants": variants, "fit": under})
     from .executors import open_executor
     from .session import open_session
     from .tables.fit_tables import Fitting

@@ -76,12 +76,17 @@ def _validation(run: Run) -> list[str]:
 
 
 def _model_text(info: UnlabelledInfo) -> str:
-    sign = f"the gap in {info.benchmark} sets its sign" if info.benchmark else "nothing sets its sign"
+    sign = (
+        f"the gap in {info.benchmark} sets its sign (p = {plain(info.sign_p)})"
+        if info.benchmark
+        else "nothing sets its sign"
+    )
     return (
         f"Each comparison of two responses has one hidden quality difference; the margins of pairs ({info.variant}) "
         "are jointly normal with it, and errors of pairs that share no checkpoint are independent. One factor is "
         f"fitted to the correlations of such pairs' votes and explains {100 * info.explained:.0f}% of them; {sign}. "
-        "Intervals are from resampled problems and take the model for granted. "
+        "Intervals are from resampled problems; they take in that all comparisons may be equally hard, and take for "
+        "granted that the pairs have one thing in common. "
         f"{plural(info.comparisons, 'comparison')} of {plural(info.items, 'item')}; {plural(info.ties, 'vote')} for "
         "neither. With more than two responses an item, accuracy is that of comparisons."
     )

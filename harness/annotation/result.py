@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ from .candidates import CUT, Candidates
 from .card import card_text
 from .choosing import Pairs
 from .dataset import PreferenceData, test_prompts
-from .rewarding import Rewarded, text_renderer
-from .settings import Annotating
+from .rewarding import Rewarded, reward_text, text_renderer
+from .settings import Annotating, settings_record
 from .statistics import Annotated, statistic_rows
 from .tables import dropped_table, prompts_table, responses_table
 from .temperature import Temperature, confidence, weight_of
@@ -87,13 +87,11 @@ class Made:
     def annotation(self) -> dict[str, Any]:
         """How the data were made, as run.json holds it."""
         settings, tau = self.settings, self.temperature
-        strong, weak, variant = self.rewarded.label
-        weight = f"clip:{settings.clip:g}" if settings.weight == "clip" else settings.weight
         return {
-            "reward": f"{variant}, {strong} over {weak}" if weak else " ".join(filter(None, (variant, strong))),
+            "reward": reward_text(self.rewarded.label),
             "labels": self._label_source,
             "length_unit": self.rewarded.unit,
-            "choice": {**asdict(settings.choice), "band": list(settings.choice.band)},
+            **settings_record(settings),
             "temperature": {
                 "value": tau.value,
                 "source": tau.source,
@@ -101,9 +99,6 @@ class Made:
                 "pairs": tau.pairs,
                 "error": None if tau.error is None else [tau.error.value, tau.error.low, tau.error.high],
             },
-            "weights": weight,
-            "top": settings.top,
-            "format": settings.format,
             "splits": self.data.splits,
             "counts": self._counts,
             "dropped": dict(Counter(self._dropped["reason"]).most_common()),

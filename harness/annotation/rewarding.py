@@ -36,6 +36,12 @@ Label = tuple[str, str, str]
 """Strong checkpoint, weak checkpoint, variant; those empty that a reward does not have."""
 
 
+def reward_text(label: Label) -> str:
+    """A reward as run.json names it."""
+    strong, weak, variant = label
+    return f"{variant}, {strong} over {weak}" if weak else " ".join(filter(None, (variant, strong)))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rewarded:
     """R responses with their rewards."""

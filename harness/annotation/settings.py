@@ -1,6 +1,7 @@
 """How rewards become preference data."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from ...errors import UserError
 from .choosing import Choice
@@ -37,6 +38,16 @@ class Annotating:
                 "--format unpaired takes one pair a prompt, since in all pairs a response is chosen here and rejected "
                 "there: pass another --choose."
             )
+
+
+def settings_record(settings: Annotating) -> dict[str, Any]:
+    """Those by which run.json knows an annotation again."""
+    return {
+        "choice": {**asdict(settings.choice), "band": list(settings.choice.band)},
+        "weights": f"clip:{settings.clip:g}" if settings.weight == "clip" else settings.weight,
+        "top": settings.top,
+        "format": settings.format,
+    }
 
 
 def _positive(text: str) -> bool:

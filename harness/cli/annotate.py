@@ -13,7 +13,7 @@ from ..annotation.settings import Annotating
 from ..annotation.temperature import WEIGHTS
 from .evaluate import end_incomplete
 from .options import FILE, Output, options_of, output_options, scoring_options, split
-from .run_folders import free_folder
+from .run_folders import check_of, free_folder
 
 if TYPE_CHECKING:
     from ..annotate import Annotation
@@ -57,7 +57,6 @@ def annotate(data: str, output: Output, **given: Any) -> None:
     DATA is a file, folder or hub dataset such as `cdr-eval sample` writes. The output folder is a run directory and a
     data set of the hub in one, which TRL's trainers and `cdr-eval tune` read as it is.
     """
-    from ...reports.run_format.results import check_out
     from ...reports.write import write_reports
     from ..annotate import annotate as annotated
     from ..annotate import score_shard
@@ -73,8 +72,6 @@ def annotate(data: str, output: Output, **given: Any) -> None:
         index, count = output.shard
         click.echo(f"Shard {index}/{count} is scored ({', '.join(names) or 'no checkpoint'}).")
         return
-    if output.out is not None:
-        check_out(output.out)
     found = annotated(
         data,
         **reward,
@@ -86,6 +83,7 @@ def annotate(data: str, output: Output, **given: Any) -> None:
         settings=settings,
         registry=registry,
         options=options,
+        asked=check_of(output),
     )
     out = output.out or free_folder(f"annotation-{Path(data).stem}", found.result.run, overwrite=output.overwrite)
     found.save(out, write_reports, overwrite=output.overwrite)

@@ -5,7 +5,7 @@ import click
 from ...errors import UserError
 from .evaluate import all_of_it, end_incomplete, show
 from .options import Output, Run, output_options, read_names, run_options, split
-from .run_folders import free_folder, stem
+from .run_folders import check_of, free_folder, stem
 
 
 @click.command()
@@ -33,12 +33,9 @@ def fit(family: str | None, models: str | None, conditionings: tuple[str, ...], 
         )
     if len(run.tasks) != 1:
         raise UserError("A reward is fitted to one task: pass one with --task.")
-    from ...reports.run_format.results import check_out
     from ...reports.write import write_reports
     from ..fit import fit as fitted
 
-    if output.out is not None:
-        check_out(output.out)
     found = fitted(
         family=family,
         models=split(models),
@@ -46,6 +43,7 @@ def fit(family: str | None, models: str | None, conditionings: tuple[str, ...], 
         conditionings=conditionings,
         registry=run.registry,
         options=run.options,
+        asked=check_of(output),
     )
     result = found.result
     name = f"fit-on-{stem(result.run['task']['name'])}"

@@ -1,6 +1,6 @@
 """Where runs go: a folder named for what is asked, which no run of another question takes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -11,6 +11,7 @@ from ...reports.run_format.results import check_out
 from ..comparisons import Comparison
 from ..options import Options
 from ..question import Question, asked_of
+from .options import Output
 
 
 def run_folders(
@@ -32,6 +33,16 @@ def run_folders(
         return out, _checked(out, asked, overwrite)
     tasks = "-".join(stem(question.task.name) for question in questions)
     return next(_free(f"{name}-on-{tasks}"[:200], asked, overwrite))
+
+
+def check_of(output: Output) -> Callable[[Mapping[str, Any]], None]:
+    """Raises UserError for a question, as run.json will tell it, of which `--out` may not hold the run."""
+
+    def check(run: Mapping[str, Any]) -> None:
+        if output.out is not None:
+            check_out(output.out, run, overwrite=output.overwrite)
+
+    return check
 
 
 def free_folder(name: str, run: dict[str, Any], *, overwrite: bool) -> Path:

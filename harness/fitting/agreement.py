@@ -14,12 +14,16 @@ so that ρ_pq = sin(π/2 · mean v_p v_q), the tetrachoric correlation (Pearson 
 (Spearman 1904) off the excluded entries, where it is fitted by least squares. With one |θ| for all comparisons
 E v_p v_q is itself the product (2 acc_p − 1)(2 acc_q − 1): the model of Dawid and Skene (1979) in the spectral
 meta-learner of Parisi et al. (2014), likewise agreement rates of Platanios et al. (2014). It overstates accuracies
-where some comparisons are harder than others, as they are.
+where some comparisons are harder than others, as they are; where they are not, the normal model understates them. How
+unequally hard they are is not known, so that intervals take in both: they reach from the lower end of the one model's
+to the upper end of the other's.
 
 Identification. The graph of pairs that share no checkpoint must be connected and have an odd cycle: five checkpoints
-compared with each other suffice, four do not. All λ are then known up to one common sign, which the alignment gap sets.
-What is estimated is agreement with θ, the one thing the pairs have in common. Nothing in the votes tells whether θ is
-quality: a preference that all share, right or wrong, is θ. Controls can say that θ is a feature that was thought of.
+compared with each other suffice, four do not. All λ are then known up to one common sign, which the alignment gap sets;
+whether it does better than scores dealt to the checkpoints at random is tested, since a wrong sign turns everything
+upside down. What is estimated is agreement with θ, the one thing the pairs have in common. Nothing in the votes tells
+whether θ is quality: a preference that all share, right or wrong, is θ. Controls can say that θ is a feature that was
+thought of.
 """
 
 from dataclasses import dataclass
@@ -33,6 +37,8 @@ from ..statistics.intervals import percentile_interval
 from ..statistics.resampling import draw_counts
 
 ITERATIONS: Final = 200
+DEALS: Final = 999
+"""Of benchmark scores to checkpoints."""
 RESAMPLES: Final = 400
 """Most that are drawn: each takes a product of votes with votes."""
 
@@ -45,13 +51,19 @@ class Agreement:
     """(P,)"""
     resampled: Floats
     """(R, P): the same of resampled clusters."""
+    resampled_equal: Floats
+    """(R, P): those of resampled clusters where all comparisons are equally hard."""
     explained: float
     """Share of the squared tetrachoric correlations, of pairs that share no checkpoint, that one factor explains."""
 
     @property
     def interval(self) -> tuple[Floats, Floats]:
-        """95%: percentiles over clusters. That the model holds is taken for granted."""
-        return percentile_interval(self.resampled)
+        """95%: the widest of the percentiles over clusters under either model of how hard comparisons are.
+
+        That the pairs have one thing in common is taken for granted.
+        """
+        ends = [percentile_interval(each) for each in (self.resampled, self.resampled_equal)]
+        return np.minimum(ends[0][0], ends[1][0]), np.maximum(ends[0][1], ends[1][1])
 
 
 def votes(difference: Floats, strong: Codes, weak: Codes) -> Floats:
@@ -92,18 +104,36 @@ def agreement(
     """
     if not identified(apart):
         raise ValueError("too few pairs without a common checkpoint")
-    loadings, explained = one_factor(_tetrachoric(voted, weight), apart)
-    known = np.nan_to_num(gap)
-    sign = 1.0 if known @ loadings >= 0 else -1.0
+    loadings, explained = one_factor(_tetrachoric(_agreement(voted, weight)), apart)
+    loadings = loadings if np.nan_to_num(gap) @ loadings >= 0 else -loadings
     names, place = np.unique(cluster, return_inverse=True)
     rng = np.random.default_rng(seed)
     light = voted.astype(np.float32)
-    drawn = np.empty((min(resamples, RESAMPLES), voted.shape[1]))
-    for row in drawn:
+    drawn = np.empty((2, min(resamples, RESAMPLES), voted.shape[1]))
+    for row in range(drawn.shape[1]):
         counts = draw_counts(len(names), 1, rng)[0][place]
-        again, _ = one_factor(_tetrachoric(light, weight * counts), apart, loadings)
-        row[:] = _accuracy(again * (sign if again @ loadings >= 0 else -sign))
-    return Agreement(_accuracy(loadings * sign), drawn, explained)
+        agree = _agreement(light, weight * counts)
+        for model, matrix in enumerate((_tetrachoric(agree), agree)):
+            again, _ = one_factor(matrix, apart, loadings)
+            drawn[model, row] = again if again @ loadings >= 0 else -again
+    return Agreement(_accuracy(loadings), _accuracy(drawn[0]), _equal_accuracy(drawn[1]), explained)
+
+
+def sign_p_value(accuracy: Floats, strong: Codes, weak: Codes, score: Floats, seed: int) -> float:
+    """How often scores (K,) dealt at random to the checkpoints that have one set the sign as clearly as they do.
+
+    The statistic is |Σ_p gap_p (accuracy_p − 1/2)| over estimated accuracies (P,); 1 with fewer than two scores.
+    """
+    known, lead = ~np.isnan(score), accuracy - 0.5
+    inside = known[strong] & known[weak]
+    size = len(score)
+    credit = np.bincount(strong, inside * lead, size) - np.bincount(weak, inside * lead, size)
+    rng = np.random.default_rng(seed)
+    dealt = rng.permuted(np.tile(score[known], (DEALS, 1)), axis=1)
+    found = np.abs(score[known] @ credit[known])
+    if not found:
+        return 1.0
+    return float(1 + (np.abs(dealt @ credit[known]) >= found * (1 - 1e-9)).sum()) / (1 + DEALS)
 
 
 def one_factor(correlation: Floats, apart: Mask, start: Floats | None = None) -> tuple[Floats, float]:
@@ -111,15 +141,16 @@ def one_factor(correlation: Floats, apart: Mask, start: Floats | None = None) ->
 
     Damped alternating least squares from the leading eigenvector of those entries, or from `start`.
     """
-    kept = correlation * apart
+    inside = apart.astype(np.float64)
+    kept = correlation * inside
     loadings = _leading(kept) if start is None else start
     for _ in range(ITERATIONS):
         before = loadings
-        loadings = (before + kept @ before / np.maximum(apart @ before**2, 1e-12)) / 2
+        loadings = (before + kept @ before / np.maximum(inside @ before**2, 1e-12)) / 2
         if np.abs(loadings - before).max() < 1e-7:
             break
     total = float(np.sum(kept**2))
-    left = float(np.sum(((correlation - np.outer(loadings, loadings)) * apart) ** 2))
+    left = float(np.sum(((correlation - np.outer(loadings, loadings)) * inside) ** 2))
     return loadings, 1 - left / total if total > 0 else 0.0
 
 
@@ -128,10 +159,20 @@ def _leading(matrix: Floats) -> Floats:
     return vectors[:, -1] * np.sqrt(max(float(values[-1]), 1e-12))
 
 
-def _tetrachoric(voted: NDArray[np.floating], weight: Floats) -> Floats:
+def _agreement(voted: NDArray[np.floating], weight: Floats) -> Floats:
+    """(P, P) means of v_p v_q."""
     share = (weight / weight.sum()).astype(voted.dtype)
-    return np.sin(np.pi / 2 * np.clip((voted.T * share) @ voted, -1, 1)).astype(np.float64)
+    return np.clip((voted.T * share) @ voted, -1, 1).astype(np.float64)
+
+
+def _tetrachoric(agree: Floats) -> Floats:
+    return np.sin(np.pi / 2 * agree)
 
 
 def _accuracy(loadings: Floats) -> Floats:
     return 0.5 + np.arcsin(np.clip(loadings, -1, 1)) / np.pi
+
+
+def _equal_accuracy(loadings: Floats) -> Floats:
+    """Where all comparisons are equally hard."""
+    return 0.5 + np.clip(loadings, -1, 1) / 2

@@ -36,10 +36,9 @@ class Fit:
     """A fitted reward."""
 
     coefficients: Floats
-    """(K,) a_k, per nat; they sum to zero."""
-    low: Floats
-    """(K,) 95%: by the sandwich over clusters, at this strength and scale, of the ridge's own optimum."""
-    high: Floats
+    """(K,) a_k, per nat; they sum to zero, and are zero of other than `terms`."""
+    terms: Codes
+    """Those that were fitted."""
     strength: float
     """λ"""
     scale: float
@@ -59,12 +58,18 @@ def fit(data: Compared, seed: int, terms: Codes | None = None) -> Fit:
     place = one_standard_error(margins, data.weight, data.cluster)
     inner = path(z, data.weight, STRENGTHS[: place + 1])[-1]
     scale = likeliest_scale(margins[place], data.weight)
-    error = _errors(z, inner, data.weight, data.cluster, STRENGTHS[place]) * scale / size
-    whole, half = (np.zeros(data.difference.shape[1]) for _ in range(2))
+    whole = np.zeros(data.difference.shape[1])
     whole[chosen] = inner * scale / size
-    half[chosen] = Z * error
-    separated = bool((z @ inner > 0).all())
-    return Fit(whole, whole - half, whole + half, STRENGTHS[place], scale, separated)
+    return Fit(whole, chosen, STRENGTHS[place], scale, separated=bool((z @ inner > 0).all()))
+
+
+def coefficient_interval(made: Fit, data: Compared) -> tuple[Floats, Floats]:
+    """95% ends (K,) of the coefficients fitted to `data`: of the ridge's own optimum, at this strength and scale."""
+    z, size = standardised(data.difference[:, made.terms], data.weight)
+    inner = made.coefficients[made.terms] * size / made.scale
+    half = np.zeros(data.difference.shape[1])
+    half[made.terms] = Z * _errors(z, inner, data.weight, data.cluster, made.strength) * made.scale / size
+    return made.coefficients - half, made.coefficients + half
 
 
 def folds_of(cluster: Codes, seed: int, folds: int = FOLDS) -> Codes:
@@ -159,14 +164,21 @@ def _objective(z: Floats, share: Floats, strength: float, b: Floats) -> float:
 
 
 def _errors(z: Floats, b: Floats, weight: Floats, cluster: Codes, strength: float) -> Floats:
-    """Standard errors (K,): H⁻¹ (Σ_g s_g s_gᵀ) H⁻¹, s_g the sum of a cluster's slopes (Liang and Zeger 1986)."""
+    """Standard errors (K,): the jackknife over clusters, each left out by one step of Newton's method.
+
+    Σ_g d_g d_gᵀ with d_g = (H − H_g)⁻¹ s_g, H the curvature and s_g the slope of a cluster: the sandwich (Liang and
+    Zeger 1986) with the correction for leverage (HC3: MacKinnon and White 1985), without which it is too small.
+    """
     share = weight / weight.sum()
     wrong = _sigmoid(-z @ b)
     slopes = z * (share * wrong)[:, None] - share[:, None] * strength * b
-    _, place = np.unique(cluster, return_inverse=True)
-    summed = np.zeros((int(place.max()) + 1, z.shape[1]))
-    np.add.at(summed, place, slopes)
-    curvature = (z.T * (share * wrong * (1 - wrong))) @ z + strength * np.eye(len(b))
-    inverse = np.asarray(np.linalg.inv(curvature), dtype=np.float64)
-    few = len(summed) / max(len(summed) - 1, 1)
-    return np.sqrt(few * np.diag(inverse @ (summed.T @ summed) @ inverse))
+    heavy = z * np.sqrt(share * wrong * (1 - wrong))[:, None]
+    curvature = heavy.T @ heavy + strength * np.eye(len(b))
+    order = np.argsort(cluster, kind="stable")
+    ends = np.flatnonzero(np.diff(cluster[order])) + 1
+    total = np.zeros(len(b))
+    for inside in np.split(order, ends):
+        own: Floats = heavy[inside]
+        slope: Floats = slopes[inside].sum(axis=0)
+        total += np.asarray(np.linalg.solve(curvature - own.T @ own, slope), dtype=np.float64) ** 2
+    return np.sqrt(total)

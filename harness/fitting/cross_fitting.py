@@ -91,7 +91,7 @@ def learning_curve(
 ) -> list[CurvePoint]:
     """The fit and the pair that is best on the same labels, by labels; at least as many items are left to judge.
 
-    Intervals add the variance between clusters of items, of credits averaged over splits, to that between splits.
+    Intervals are about rewards made with so many labels of the same kind, whichever, on all items of that kind.
     """
     items = len(np.unique(data.item))
     points: list[CurvePoint] = []
@@ -124,14 +124,33 @@ def drawn_items(data: Compared, size: int, rng: np.random.Generator) -> Mask:
 
 
 def _point(size: int, name: str, credits: Floats, data: Compared) -> CurvePoint:
+    """The mean over splits of credits (splits, C), NaN where a comparison served to make the reward."""
+    seen = ~np.isnan(credits).all(axis=0)
+    credits, weight, cluster = credits[:, seen], data.weight[seen], data.cluster[seen]
     judged = ~np.isnan(credits)
-    weight = data.weight
-    by_split = (np.where(judged, credits, 0.0) @ weight) / (judged @ weight)
-    seen = judged.any(axis=0)
-    mean = np.where(judged, credits, 0.0).sum(axis=0)[seen] / judged.sum(axis=0)[seen]
-    value = float(by_split.mean())
-    share = weight[seen] / weight[seen].sum()
-    influence = np.bincount(data.cluster[seen], share * (mean - share @ mean))
-    error = np.sqrt((influence**2).sum() + by_split.var(ddof=1) / len(by_split))
-    ends = Estimate(value, value - Z * float(error), value + Z * float(error))
-    return CurvePoint(size, name, len(np.unique(data.item[seen])), ends)
+    value = float(np.mean(np.where(judged, credits, 0.0) @ weight / (judged @ weight)))
+    error = Z * float(np.sqrt(variance_of_mean(credits, weight, cluster)))
+    n = len(np.unique(data.item[seen]))
+    return CurvePoint(size, name, n, Estimate(value, value - error, value + error))
+
+
+def variance_of_mean(credits: Floats, weight: Floats, cluster: Codes) -> float:
+    """Of the mean over splits of credits (splits, C), NaN where a comparison served to make the reward.
+
+    It differs by which items judge and by which were labelled. The first is the variance between clusters of credits
+    averaged over splits. For the second these averages are taken off; how far the splits' means then differ, less what
+    the noise within clusters makes of them, is the variance τ² between rewards made on labels drawn from this table. A
+    mean over all draws of k of n items varies between tables by k/n of the variance between rewards at most (Hoeffding
+    1948), which is τ² / (1 − k/n): by τ² k / (n − k).
+    """
+    judged = ~np.isnan(credits)
+    known = np.where(judged, credits, 0.0)
+    mean, share = known.sum(axis=0) / judged.sum(axis=0), weight / weight.sum()
+    between_items = (np.bincount(cluster, share * (mean - share @ mean)) ** 2).sum()
+    rest, total = np.where(judged, known - mean, 0.0), judged @ weight
+    by_split = rest @ weight / total
+    left = np.where(judged, rest - by_split[:, None], 0.0) * weight / total[:, None]
+    noise = np.mean([(np.bincount(cluster, row) ** 2).sum() for row in left])
+    spread, splits = float(by_split.var(ddof=1)), len(credits)
+    labelled = float((~judged @ weight / total).mean())
+    return float(between_items + max(spread - noise, 0.0) * labelled + spread / splits)

@@ -14,7 +14,7 @@ from ...reports.run_format.results import RunResult
 from ...reports.run_format.run_info import FITTED
 from ..fitted import criteria_hash
 from ..fitted_file import FITTED_FORMAT, FittedFile, FittedTerm, problem_hashes
-from ..fitting.bradley_terry import STRENGTHS, Fit, fit
+from ..fitting.bradley_terry import STRENGTHS, Fit, coefficient_interval, fit
 from ..fitting.compared import FOLDS, Compared, compared
 from ..fitting.cross_fitting import Candidates, OutOfFold, best_pair, learning_curve, out_of_fold
 from ..fitting.sparse import forward_order, sizes_enough, terms_of
@@ -201,12 +201,12 @@ class Fitting:
         return float(accuracy.iloc[1] - accuracy.iloc[0])
 
     def _coefficients(self) -> pd.DataFrame:
-        rows = [
-            [reward, name, str(asked), float(made.coefficients[k]), float(made.low[k]), float(made.high[k])]
-            for reward, made in ((ALL, self.whole), (SPARSE, self.sparse))
-            for k, (name, asked) in enumerate(self.table.terms)
-            if reward == ALL or self.owner[k] in self.order[: self.enough]
-        ]
+        rows: list[list[object]] = []
+        for reward, made in ((ALL, self.whole), (SPARSE, self.sparse)):
+            numbers = np.stack([made.coefficients, *coefficient_interval(made, self.data)], axis=1).tolist()
+            for k in made.terms:
+                name, asked = self.table.terms[int(k)]
+                rows.append([reward, name, str(asked), *numbers[int(k)]])
         return make_frame("coefficients", rows)
 
     def _path(self) -> pd.DataFrame:

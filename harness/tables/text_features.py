@@ -10,6 +10,8 @@ from ...tasks.items import Items
 from ..statistics.arrays import Codes, Floats
 
 _MARKUP: Final = re.compile(r"^\s*(?:[-*+>]|\d+\.|#+)\s|\*\*|`|\|", re.MULTILINE)
+_SYMBOL: Final = re.compile(r"[^\w\s.,;:!?]")
+"""As code is full of."""
 _WORD: Final = re.compile(r"\w+")
 
 
@@ -26,6 +28,8 @@ FEATURES: Final[Mapping[str, Callable[[str], float]]] = {
     "markdown": lambda text: len(_MARKUP.findall(text)),
     "digits": lambda text: sum(map(str.isdigit, text)),
     "capitals": lambda text: sum(map(str.isupper, text)),
+    "characters a word": lambda text: sum(map(len, words := _WORD.findall(text))) / max(len(words), 1),
+    "symbols": lambda text: len(_SYMBOL.findall(text)),
     "punctuation": lambda text: sum(character in ".,;:!?" for character in text),
 }
 

@@ -9,7 +9,7 @@ import pandas as pd
 from ...errors import UserError
 from ...reports.run_format.frames import make_frame
 from ..alignment_gap.recommend import recommend
-from ..fitting.agreement import Agreement, agreement, disjoint, identified
+from ..fitting.agreement import Agreement, agreement, disjoint, identified, sign_p_value
 from ..fitting.compared import Compared, unlabelled
 from ..fitting.controls import MOST_EXPLAINED, control
 from ..question import has_labels
@@ -23,6 +23,8 @@ from .text_features import text_features
 
 LEAST_EXPLAINED: Final = 0.5
 """Of the votes' correlations: with less, one factor is no account of them."""
+MOST_DOUBTED: Final = 0.05
+"""The sign's p-value; with a larger one everything may be upside down."""
 LEAST_ITEMS: Final = 20
 
 
@@ -40,11 +42,12 @@ def unlabelled_tables(
     data = _compared(facts, rewards[rows])
     _check(apart, data, facts)
     voted = np.sign(data.difference)
-    gap, benchmark = _gaps(facts, labels, rows)
-    options = facts.options
+    score, benchmark = _scores(facts, labels, rows)
+    options, gap = facts.options, score[strong] - score[weak]
     found = agreement(voted, data.weight, data.cluster, apart, gap, options.resamples, options.seed)
+    doubt = sign_p_value(found.accuracy, strong, weak, score, options.seed)
     controls = _controls(facts, data, voted, apart, found)
-    refused = _refused(found, controls, benchmark)
+    refused = _refused(found, controls, benchmark, doubt)
     info = {
         "variant": variant,
         "items": len(np.unique(data.item)),
@@ -52,6 +55,7 @@ def unlabelled_tables(
         "ties": int((voted == 0).sum()),
         "explained": found.explained,
         "benchmark": benchmark,
+        "sign_p": doubt,
         "refused": refused,
     }
     table = _pairs_table(facts, [labels[row] for row in rows], data, found)
@@ -67,8 +71,12 @@ def _once(labels: Sequence[Label], variant: str | None) -> list[int]:
     return list(found.values())
 
 
+def _names(labels: Sequence[Label], rows: Sequence[int]) -> list[str]:
+    return list(dict.fromkeys(name for row in rows for name in labels[row][:2]))
+
+
 def _ends(labels: Sequence[Label], rows: Sequence[int]) -> tuple[Codes, Codes]:
-    names = {name: number for number, name in enumerate(dict.fromkeys(n for row in rows for n in labels[row][:2]))}
+    names = {name: number for number, name in enumerate(_names(labels, rows))}
     ends = np.array([[names[name] for name in labels[row][:2]] for row in rows], dtype=np.intp).reshape(-1, 2)
     return ends[:, 0], ends[:, 1]
 
@@ -92,13 +100,14 @@ def _check(apart: Any, data: Compared, facts: RunFacts) -> None:
         )
 
 
-def _gaps(facts: RunFacts, labels: Sequence[Label], rows: Sequence[int]) -> tuple[Floats, str]:
-    """The gap of each pair on the main benchmark, NaN where unknown; no benchmark where all are."""
+def _scores(facts: RunFacts, labels: Sequence[Label], rows: Sequence[int]) -> tuple[Floats, str]:
+    """Each checkpoint's score on the main benchmark, NaN where unknown; no benchmark where they do not differ."""
     benchmark = main_benchmarks(facts)[0]
     found = used_scores(facts)
-    score = {name: s[benchmark].value if benchmark in s else np.nan for name, s in found.items()}
-    gap = np.array([score[labels[row][0]] - score[labels[row][1]] for row in rows])
-    return gap, benchmark if (np.nan_to_num(gap) != 0).any() else ""
+    score = np.array(
+        [found[name][benchmark].value if benchmark in found[name] else np.nan for name in _names(labels, rows)]
+    )
+    return score, benchmark if len(np.unique(score[~np.isnan(score)])) > 1 else ""
 
 
 def _controls(facts: RunFacts, data: Compared, voted: Floats, apart: Any, found: Agreement) -> pd.DataFrame:
@@ -111,7 +120,7 @@ def _controls(facts: RunFacts, data: Compared, voted: Floats, apart: Any, found:
     return make_frame("controls", sorted(rows, key=lambda row: -float(str(row[2]))))
 
 
-def _refused(found: Agreement, controls: pd.DataFrame, benchmark: str) -> str:
+def _refused(found: Agreement, controls: pd.DataFrame, benchmark: str, doubt: float) -> str:
     """Why the estimates are not to be used, as a clause; empty where nothing speaks against them."""
     first = controls.iloc[0]
     if float(first["explained"]) > MOST_EXPLAINED:
@@ -121,6 +130,11 @@ def _refused(found: Agreement, controls: pd.DataFrame, benchmark: str) -> str:
         )
     if not benchmark:
         return "no checkpoint has a benchmark score, so that nothing says whether the pairs agree on good or on bad"
+    if doubt >= MOST_DOUBTED:
+        return (
+            f"whether the pairs agree on good or on bad is not settled: scores on {benchmark} dealt to the checkpoints "
+            f"at random would say it as clearly (p = {doubt:.2f})"
+        )
     if found.explained < LEAST_EXPLAINED:
         return f"one factor explains only {100 * found.explained:.0f}% of how the pairs' votes correlate"
     return ""

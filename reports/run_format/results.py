@@ -141,16 +141,27 @@ _ASKED = ("kind", "variants", "seed", "resamples", "mean_per_token", "criteria")
 
 
 def same(run: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two contents of run.json answer one question: the later may take the earlier's place."""
+    """Whether two contents of run.json answer one question: the later may take the earlier's place.
+
+    What `run` leaves open, since it is not known before the work is done, is not compared.
+    """
 
     def asked(of: Mapping[str, Any]) -> list[Any]:
         task: Any = of.get("task", {})
         annotation: Any = of.get("annotation") or {}
-        pairs = [(pair["strong"], pair["weak"]) for pair in of.get("pairs", ())]
+        fit: Any = of.get("fit") or {}
+        pairs = [(pair["strong"], pair["weak"]) for pair in of["pairs"]] if "pairs" in of else None
         made: list[Any] = [annotation.get(key) for key in ("reward", "choice", "weights", "top", "format")]
-        return [*map(of.get, _ASKED), task.get("name"), task.get("content_hash"), pairs, made]
+        return [
+            *map(of.get, _ASKED),
+            task.get("name"),
+            task.get("content_hash"),
+            pairs,
+            *made,
+            fit.get("conditionings"),
+        ]
 
-    return asked(run) == asked(other)
+    return all(one is None or one == another for one, another in zip(asked(run), asked(other), strict=True))
 
 
 def check_out(out: Path, run: Mapping[str, Any] | None = None, *, overwrite: bool = False) -> None:

@@ -116,6 +116,9 @@ class UnlabelledInfo(Record):
     ties: Count = Field(description="votes of no pair for either response, over all pairs")
     explained: float = Field(description="share of the squared correlations of votes that one factor explains")
     benchmark: str = Field(description="benchmark whose gap sets the sign; empty where no score is known")
+    sign_p: float = Field(
+        description="how often scores dealt at random to the checkpoints would set the sign as clearly"
+    )
     refused: str = Field(description="why nothing is recommended, as a clause; empty where something is")
 
 

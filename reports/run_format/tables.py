@@ -411,7 +411,9 @@ class UnlabelledRow(RewardRow):
 
     n: Items
     estimate: Percent = Field(description="how often the pair is right about two responses, if the factor is quality")
-    ci_low: Percent = Field(description="lower end of the 95% interval over items; the model is taken for granted")
+    ci_low: Percent = Field(
+        description="lower end of the 95% interval over items; one common factor is taken for granted"
+    )
     ci_high: Percent = Field(description="upper end")
     accuracy: Percent = Field(description="how often it is, where labels are known: they took no part in the estimate")
     tied: Truth = Field(description="whether it cannot be told from the best by the estimates; the best itself, too")

@@ -164,6 +164,31 @@ def test_what_cannot_be_fitted_is_said_in_a_sentence(folder: Path, tmp_path: Pat
     assert "two checkpoints or more" in refused(folder, "fit", "--models", "minilab-sft")
 
 
+def test_a_folder_of_another_question_is_refused_before_anything_is_scored(folder: Path, tmp_path: Path):
+    """With a store that is empty: where nothing is scored none is made."""
+    store, pair = tmp_path / "store", ("--strong", "minilab-dpo-3", "--weak", "minilab-sft")
+    for words in (
+        ("fit", "--models", MODELS, "--task", folder / "others.jsonl"),
+        ("fit", "--models", MODELS, "--task", folder / "mine.jsonl", "--conditionings", "empty"),
+        ("annotate", folder / "unlabelled.jsonl", *pair),
+        ("annotate", folder / "unlabelled.jsonl", "--reward", folder / "fit" / "fitted.yaml"),
+    ):
+        line = [str(word) for word in (*words, "--store", store, "--out", folder / "fit", "--resamples", "200")]
+        ended = CliRunner().invoke(cli, line)
+        assert "fit holds a run of another question" in str(ended.exception), ended.output
+        assert not store.exists()
+
+
+def test_an_annotation_may_be_made_again_but_not_by_another_rule(folder: Path, tmp_path: Path):
+    words = ["annotate", str(folder / "unlabelled.jsonl"), "--strong", "minilab-dpo-3", "--weak", "minilab-sft"]
+    words += ["--variant", "vanilla", "--store", str(folder / "store"), "--out", str(tmp_path / "data"), "--quiet"]
+    for _ in range(2):
+        made = CliRunner().invoke(cli, words)
+        assert made.exit_code == 0, made.output
+    for other in (["--top", "50%"], ["--choose", "best-worst"], ["--variant", "likelihood"], ["--seed", "1"]):
+        assert "holds a run of another question" in str(CliRunner().invoke(cli, [*words, *other]).exception)
+
+
 def test_a_file_of_another_version_or_with_a_checkpoint_that_nobody_knows_is_refused(folder: Path, tmp_path: Path):
     written = yaml.safe_load((folder / "fit" / "fitted.yaml").read_text())
     pair = ("pair", "--strong", "minilab-dpo-3", "--weak", "minilab-sft", "--task", folder / "others.jsonl", "--reward")

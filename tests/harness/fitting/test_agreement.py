@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from cdr_eval.harness.fitting.agreement import agreement, disjoint, identified, one_factor, votes
+from cdr_eval.harness.fitting.agreement import agreement, disjoint, identified, one_factor, sign_p_value, votes
 from cdr_eval.harness.fitting.controls import MOST_EXPLAINED, control
 from scipy.stats import multivariate_normal
 
@@ -40,6 +42,27 @@ def test_the_gap_sets_the_sign_and_nothing_else():
     turned = agreement(voted, weight, np.arange(500), APART, -0.1 * gap, 2, 0)
     assert turned.accuracy == pytest.approx(1 - found.accuracy)
     assert turned.resampled == pytest.approx(1 - found.resampled)
+
+
+@pytest.mark.parametrize("even", [False, True])
+def test_intervals_cover_whether_comparisons_are_equally_hard_or_not(even: bool):
+    world = replace(WORLD, even=even)
+    truth = (estimated(world, 200_000, seed=99, resamples=2)[1].mean(axis=0) + 1) / 2
+    inside: list[float] = []
+    for seed in range(20):
+        low, high = estimated(world, 1000, seed)[0].interval
+        inside.append(float(np.mean((low <= truth) & (truth <= high))))
+    assert np.mean(inside) == pytest.approx(0.95, abs=0.04)
+
+
+def test_scores_that_say_nothing_leave_the_sign_unsettled():
+    accuracy = estimated(WORLD, 2000, resamples=2)[0].accuracy
+    assert sign_p_value(accuracy, STRONG, WEAK, LOADINGS, 0) < 0.005
+    assert sign_p_value(accuracy, STRONG, WEAK, -LOADINGS, 0) < 0.005
+    assert sign_p_value(accuracy, STRONG, WEAK, np.append(np.full(K - 2, np.nan), [1.0, 2.0]), 0) == 1
+    rng = np.random.default_rng(2)
+    p = [sign_p_value(accuracy, STRONG, WEAK, rng.permutation(LOADINGS), seed) for seed in range(200)]
+    assert np.mean(np.array(p) < 0.25) == pytest.approx(0.25, abs=0.1)
 
 
 def test_five_checkpoints_identify_one_factor_and_four_do_not():
