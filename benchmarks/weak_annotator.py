@@ -203,7 +203,7 @@ def report(lab: Lab, results: Results, made: str) -> Iterator[str]:
     repeats = len(next(iter(arms.values())).outcomes)
     yield f"# Does a weak annotator beat a noisy human?\n\n{made}\n"
     yield (
-        f"minilab-sft, DPO (β 0.1, learning rate {LEARNING_RATE:g}, batch 16, one epoch, with fewer pairs as many steps "
+        f"minilab-sft, DPO (β 0.1, learning rate {LEARNING_RATE:g}, batch 16, one epoch, fewer pairs for as many steps "
         f"unless said otherwise; IPO per token with β 0.5, rDPO with ε 0.1) on {results.pairs:,} pairs of its own "
         f"responses to {lab.prompts:,} training prompts, which the annotators have not seen. Gain: share of good "
         f"answers among 8 samples on {len(start.good)} held-out prompts over the start's "
