@@ -1,18 +1,16 @@
-"""Which reward makes the better model? python -m benchmarks.label_rewards > benchmarks/results/label_rewards.md
+"""Which reward makes the better model? python -m benchmarks.label_rewards FOLDER > benchmarks/results/label_rewards.md
 
 Table 2 of the CDR paper (arXiv 2411.02481) in small: one policy, minilab-sft, is tuned on pairs of its own responses
 that different rewards have labelled, and the world's judge counts the good answers to held-out prompts. All arms have
 the same prompts (those with good and bad responses), the same responses and the same random numbers; the chosen one is
-the response of highest reward, the rejected one is drawn from the others.
+the response of highest reward, the rejected one is drawn from the others. Size and epochs: tuning_size.
 """
 
-import os
-import tempfile
-import time
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from cdr_eval.harness.statistics.arrays import Estimate, Floats
@@ -25,24 +23,47 @@ from cdr_eval.tasks.items import Items
 from scipy.stats import spearmanr
 from transformers.utils.logging import disable_progress_bar
 
-from benchmarks.tuning_loop import POLICY, RESAMPLES, Lab, Outcome, Row, difference, shown, verdict
+from benchmarks.second_family import second_family
+from benchmarks.tuning_loop import POLICY, RESAMPLES, Lab, Outcome, Row, difference, made_by, shown, verdict
 
 RESULTS: Final = Path(__file__).parent / "results"
 SEEDS: Final = (0, 1, 2)
 """Of the drawn rejected responses and of training."""
 PROMPTS: Final = 1500
 SAMPLES: Final = 8
-PAIRS: Final = (("minilab-dpo-3", "minilab-sft"), ("minilab-sft", "minilab-base"))
-VARIANTS: Final = ("vanilla", "likelihood", "cdr-safety", "cdr-adaptive-router")
-Label = tuple[str, str, str]
-"""Strong, weak and variant of a reward."""
-ARMS: Final[Mapping[str, Label]] = {
-    "SFT/base vanilla": ("minilab-sft", "minilab-base", "vanilla"),
-    "SFT/base adaptive": ("minilab-sft", "minilab-base", "cdr-adaptive-router"),
-    "DPO-3/SFT vanilla": ("minilab-dpo-3", "minilab-sft", "vanilla"),
-    "DPO-3/SFT safety": ("minilab-dpo-3", "minilab-sft", "cdr-safety"),
-    "DPO-3/SFT adaptive": ("minilab-dpo-3", "minilab-sft", "cdr-adaptive-router"),
-    "likelihood of DPO-3": ("minilab-dpo-3", "", "likelihood"),
+EPOCHS: Final = 2.0
+STRONG: Final = "minilab-dpo-3"
+TEMPERATURES: Final = (1.2, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
+"""At which the start is sampled too, for what sharpening alone brings."""
+
+
+class Reward(NamedTuple):
+    """What labels are taken from."""
+
+    strong: str
+    """A checkpoint's name, that of one of the second family with "second:" in front."""
+    weak: str
+    variant: str
+    mean: bool = False
+    """Whether log-probabilities are means per token."""
+
+
+ROUTED, SECOND = "cdr-adaptive-router", "second:"
+ARMS: Final[Mapping[str, Reward]] = {
+    "SFT/base vanilla": Reward(POLICY, "minilab-base", "vanilla"),
+    "SFT/base adaptive": Reward(POLICY, "minilab-base", ROUTED),
+    "DPO-3/SFT vanilla": Reward(STRONG, POLICY, "vanilla"),
+    "DPO-3/SFT safety": Reward(STRONG, POLICY, "cdr-safety"),
+    "DPO-3/SFT code-math": Reward(STRONG, POLICY, "cdr-code-math"),
+    "DPO-3/SFT adaptive": Reward(STRONG, POLICY, ROUTED),
+    "DPO-3/SFT adaptive, true domains": Reward(STRONG, POLICY, "cdr-adaptive-oracle"),
+    "DPO-3/SFT adaptive, mean per token": Reward(STRONG, POLICY, ROUTED, mean=True),
+    "DPO-3b/SFT vanilla": Reward("minilab-dpo-3b", POLICY, "vanilla"),
+    "second family DPO-3/SFT vanilla": Reward(SECOND + STRONG, SECOND + POLICY, "vanilla"),
+    "second family DPO-3/SFT adaptive": Reward(SECOND + STRONG, SECOND + POLICY, ROUTED),
+    "likelihood of SFT itself": Reward(POLICY, "minilab-base", "likelihood"),
+    "likelihood of DPO-3": Reward(STRONG, POLICY, "likelihood"),
+    "likelihood of second family DPO-3": Reward(SECOND + STRONG, SECOND + POLICY, "likelihood"),
 }
 RANDOM, ORACLE = "random labels", "oracle judge"
 HYPOTHESES: Final = (
@@ -50,11 +71,39 @@ HYPOTHESES: Final = (
     ("H2", "adaptive criteria tune better than none, DPO-3/SFT", "DPO-3/SFT adaptive", "DPO-3/SFT vanilla"),
     ("H3", "adaptive criteria tune better than none, SFT/base", "SFT/base adaptive", "SFT/base vanilla"),
     ("H4", "SFT/base vanilla tunes better than random labels", "SFT/base vanilla", RANDOM),
-    ("H5", "one domain's criteria for all tune worse than adaptive ones", "DPO-3/SFT adaptive", "DPO-3/SFT safety"),
-    ("H6", "the oracle tunes better than DPO-3/SFT adaptive", ORACLE, "DPO-3/SFT adaptive"),
-    ("H7", "likelihood of DPO-3 tunes better than the oracle", "likelihood of DPO-3", ORACLE),
+    ("H5", "adaptive criteria tune better than safety's for all", "DPO-3/SFT adaptive", "DPO-3/SFT safety"),
+    ("H6", "adaptive criteria tune better than code-math's for all", "DPO-3/SFT adaptive", "DPO-3/SFT code-math"),
+    ("H7", "the true domains tune better than the router's", "DPO-3/SFT adaptive, true domains", "DPO-3/SFT adaptive"),
+    ("H8", "sums tune better than means per token", "DPO-3/SFT adaptive", "DPO-3/SFT adaptive, mean per token"),
+    ("H9", "the oracle tunes better than DPO-3/SFT adaptive", ORACLE, "DPO-3/SFT adaptive"),
+    ("H10", "likelihood of DPO-3 tunes better than the oracle", "likelihood of DPO-3", ORACLE),
+    ("H11", "likelihood of DPO-3 tunes better than DPO-3/SFT vanilla", "likelihood of DPO-3", "DPO-3/SFT vanilla"),
+    (
+        "H12",
+        "the policy's own likelihood, which knows nothing new, tunes better than random labels",
+        "likelihood of SFT itself",
+        RANDOM,
+    ),
+    (
+        "H13",
+        "likelihood of DPO-3 tunes better than the policy's own",
+        "likelihood of DPO-3",
+        "likelihood of SFT itself",
+    ),
+    (
+        "H14",
+        "annotators trained from the policy tune better than those that share no weight with it",
+        "DPO-3/SFT vanilla",
+        "second family DPO-3/SFT vanilla",
+    ),
+    (
+        "H15",
+        "labels of the second family's DPO-3/SFT tune better than random ones",
+        "second family DPO-3/SFT vanilla",
+        RANDOM,
+    ),
 )
-"""Written down before any of it was run: (name, claim, better arm, worse arm)."""
+"""Written down before any of it was run on this family: (name, claim, better arm, worse arm)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +121,11 @@ class Arm:
     def good(self) -> Floats:
         """(prompts,) share of good answers, averaged over the seeds."""
         return np.mean([outcome.good for outcome in self.outcomes], axis=0)
+
+    @property
+    def distinct(self) -> float:
+        """Different texts among the samples of a prompt, averaged over the seeds."""
+        return float(np.mean([outcome.distinct for outcome in self.outcomes]))
 
 
 def choices(arm: str, items: Items, rewards: Mapping[str, Floats], seed: int) -> Iterator[tuple[Item, int, int]]:
@@ -92,7 +146,9 @@ def choices(arm: str, items: Items, rewards: Mapping[str, Floats], seed: int) ->
         yield item, best, others[int(second * len(others))]
 
 
-def run_arm(lab: Lab, arm: str, items: Items, rewards: Mapping[str, Floats], seeds: Sequence[int]) -> Arm:
+def run_arm(
+    lab: Lab, arm: str, items: Items, rewards: Mapping[str, Floats], seeds: Sequence[int], epochs: float = EPOCHS
+) -> Arm:
     """Label, tune and judge, once a seed."""
     right: list[float] = []
     longer: list[int] = []
@@ -105,21 +161,52 @@ def run_arm(lab: Lab, arm: str, items: Items, rewards: Mapping[str, Floats], see
             longer.append(len(texts[0].split()) - len(texts[1].split()))
             if item.grades[chosen] != item.grades[rejected]:
                 right.append(item.grades[chosen])
-        outcomes.append(lab.outcome(lab.tuned(rows, seed)))
+        outcomes.append(lab.tuned(rows, f"{arm.replace('/', ' over ')}, seed {seed}", seed, epochs=epochs))
     return Arm(float(np.mean(right)), float(np.mean(longer)), tuple(outcomes))
 
 
+def rewards_of(lab: Lab, items: Items, wanted: Mapping[str, Reward], second: Path | None = None) -> dict[str, Floats]:
+    """Arm → rewards (R,) of the items' responses; `second` is the folder of the second family."""
+
+    def place(name: str) -> str:
+        return f"second-{name.removeprefix(SECOND)}={second}/{name.removeprefix(SECOND)}" if SECOND in name else name
+
+    rewards: dict[str, Floats] = {}
+    for strong, weak, mean in dict.fromkeys((r.strong, r.weak, r.mean) for r in wanted.values()):
+        arms = {arm: r.variant for arm, r in wanted.items() if (r.strong, r.weak, r.mean) == (strong, weak, mean)}
+        found = lab.rewards(items, [(place(strong), place(weak))], list(dict.fromkeys(arms.values())), mean=mean)
+        by_variant = {variant: values for (_, _, variant), values in found.items()}
+        rewards |= {arm: by_variant[variant] for arm, variant in arms.items()}
+    return rewards
+
+
+def mixed_items(lab: Lab, samples: int = SAMPLES) -> Items:
+    """The policy's responses to the prompts that have good and bad ones."""
+    return Items(item for item in lab.items(samples) if len(set(item.grades)) > 1)
+
+
 def experiment(
-    lab: Lab, names: Sequence[str] = (RANDOM, *ARMS, ORACLE), seeds: Sequence[int] = SEEDS
-) -> tuple[int, Outcome, dict[str, Arm]]:
-    """How many prompts had a pair, the start's outcome, and every arm."""
-    graded = Items(item for item in lab.items(SAMPLES) if len(set(item.grades)) > 1)
-    wanted = {name: label for name, label in ARMS.items() if name in names}
-    variants = [name for name in VARIANTS if any(label[2] == name for label in wanted.values())]
-    found: Mapping[Label, Floats] = lab.rewards(graded, PAIRS, variants) if wanted else {}
-    rewards = {name: found[label] for name, label in wanted.items()}
-    arms = {name: run_arm(lab, name, graded, rewards, seeds) for name in names}
-    return len(graded), lab.outcome(POLICY), arms
+    lab: Lab,
+    names: Sequence[str] = (RANDOM, *ARMS, ORACLE),
+    seeds: Sequence[int] = SEEDS,
+    second: Path | None = None,
+) -> tuple[int, dict[str, Arm]]:
+    """How many prompts had a pair, and every arm."""
+    items = mixed_items(lab)
+    rewards = rewards_of(lab, items, {name: ARMS[name] for name in names if name in ARMS}, second)
+    return len(items), {name: run_arm(lab, name, items, rewards, seeds) for name in names}
+
+
+def sharpened(starts: Mapping[float, Outcome], distinct: float) -> Floats:
+    """(prompts,) share of good answers of the start at the temperature at which it has so many different texts.
+
+    Between two temperatures it is interpolated, beyond the last ones it stays.
+    """
+    ordered = sorted(starts.values(), key=lambda outcome: outcome.distinct)
+    place = float(np.interp(distinct, [outcome.distinct for outcome in ordered], range(len(ordered))))
+    below = min(int(place), len(ordered) - 2)
+    share = place - below
+    return (1 - share) * ordered[below].good + share * ordered[below + 1].good
 
 
 def rank_correlation(arms: Mapping[str, Arm], start: Outcome) -> Estimate:
@@ -158,34 +245,34 @@ def draw(points: Mapping[str, tuple[float, Estimate]], folder: Path) -> None:
     (folder / "label_rewards.png").unlink()
 
 
-def report(lab: Lab, pairs: int, start: Outcome, arms: Mapping[str, Arm], seconds: float) -> Iterator[str]:
+def report(
+    lab: Lab, pairs: int, starts: Mapping[float, Outcome], strong: Outcome, arms: Mapping[str, Arm], made: str
+) -> Iterator[str]:
     """The page, line by line."""
-    n, repeats = len(start.good), len(next(iter(arms.values())).outcomes)
-    yield "# Which reward makes the better model?\n"
+    start, repeats = starts[1.0], len(next(iter(arms.values())).outcomes)
+    yield f"# Which reward makes the better model?\n\n{made}\n"
     yield (
-        f"`python -m benchmarks.label_rewards > benchmarks/results/label_rewards.md`: {seconds / 60:.1f} minutes on "
-        f"{os.environ.get('OMP_NUM_THREADS', 'all')} thread(s).\n"
+        f"minilab-sft, DPO (β 0.1, learning rate 5e-5, batch 16, {EPOCHS:g} epochs) on {pairs:,} prompts of "
+        f"{lab.prompts:,} that had good and bad responses among {SAMPLES}; the best by the reward against one of the "
+        f"others, drawn. Good: share of good answers among 8 samples on {len(start.good)} held-out prompts; gain over "
+        f"the start in points, paired by prompt, mean of {repeats} seeds, 95% bootstrap interval over prompts. Beyond "
+        "sharpening: the gain over the start at the temperature at which its samples are as many different texts.\n"
     )
     yield (
-        f"minilab-sft, DPO (β 0.1, learning rate 5e-5, batch 16, one epoch) on {pairs:,} prompts of {lab.prompts:,} "
-        f"that had good and bad responses among {SAMPLES}; the best by the reward against one of the others, drawn. "
-        f"Gain: share of good answers among 8 samples on {n} held-out prompts over the start's "
-        f"{100 * start.good.mean():.1f}%, in points, paired by prompt, mean of {repeats} seeds, 95% bootstrap "
-        f"interval over prompts; greedy of the start {100 * start.greedy:.1f}%, {start.words:.1f} words, "
-        f"{start.distinct:.1f} different texts among 8.\n"
+        "| labels by | right labels | chosen longer by | good | gain | by seed | beyond sharpening | greedy | words | "
+        "different of 8 |\n|---|---|---|---|---|---|---|---|---|---|"
     )
-    yield "| labels by | right labels | chosen longer by | gain | by seed | greedy | words | different of 8 |"
-    yield "|---|---|---|---|---|---|---|---|"
+    yield f"| none: the start | | | {_good(start.good)} | | | | {_looks([start])} |"
+    yield (
+        f"| none: DPO-3 itself | | | {_good(strong.good)} | {shown(difference(strong.good, start.good))} | | "
+        f"{shown(difference(strong.good, sharpened(starts, strong.distinct)))} | {_looks([strong])} |"
+    )
     for name, arm in arms.items():
         seeds = ", ".join(f"{100 * (outcome.good - start.good).mean():+.1f}" for outcome in arm.outcomes)
-        greedy, words, distinct = (
-            float(np.mean([getattr(outcome, field) for outcome in arm.outcomes]))
-            for field in ("greedy", "words", "distinct")
-        )
+        beyond = difference(arm.good, sharpened(starts, arm.distinct))
         yield (
-            f"| {name} | {100 * arm.accuracy:.1f}% | {arm.longer:+.2f} words | "
-            f"{shown(difference(arm.good, start.good))} | {seeds} | {100 * greedy:.1f}% | {words:.1f} | {distinct:.1f} "
-            "|"
+            f"| {name} | {100 * arm.accuracy:.1f}% | {arm.longer:+.2f} words | {_good(arm.good)} | "
+            f"{shown(difference(arm.good, start.good))} | {seeds} | {shown(beyond)} | {_looks(arm.outcomes)} |"
         )
     yield "\n![Gain against label accuracy, 95% intervals](label_rewards.svg)"
     yield "\n| hypothesis, written down before | difference in points | verdict |\n|---|---|---|"
@@ -197,6 +284,23 @@ def report(lab: Lab, pairs: int, start: Outcome, arms: Mapping[str, Arm], second
         f"\nRank correlation of label accuracy and gain over the {len(arms)} arms: {found.value:.2f} "
         f"[{found.low:.2f}, {found.high:.2f}] over draws of held-out prompts (arms and seeds held fixed)."
     )
+    yield "\n## What sharpening alone brings\n"
+    yield "| start at temperature | good | gain | greedy | words | different of 8 |\n|---|---|---|---|---|---|"
+    for temperature, outcome in starts.items():
+        gain = shown(difference(outcome.good, start.good)) if temperature != 1 else ""
+        yield f"| {temperature:g} | {_good(outcome.good)} | {gain} | {_looks([outcome])} |"
+
+
+def _good(share: Floats) -> str:
+    return f"{100 * share.mean():.1f}%"
+
+
+def _looks(outcomes: Sequence[Outcome]) -> str:
+    """Greedy share, words and different texts, as cells."""
+    greedy, words, distinct = (
+        float(np.mean([getattr(outcome, field) for outcome in outcomes])) for field in ("greedy", "words", "distinct")
+    )
+    return f"{100 * greedy:.1f}% | {words:.1f} | {distinct:.2f}"
 
 
 def _spearman(a: Sequence[float], b: Floats) -> float:
@@ -207,12 +311,15 @@ def _spearman(a: Sequence[float], b: Floats) -> float:
 def main() -> None:
     """Run all arms and print the page."""
     disable_progress_bar()
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder:
-        lab = Lab(Path(folder), PROMPTS)
-        pairs, start, arms = experiment(lab)
-    draw({name: (arm.accuracy, difference(arm.good, start.good)) for name, arm in arms.items()}, RESULTS)
-    for line in report(lab, pairs, start, arms, time.monotonic() - started):
+    folder = Path(sys.argv[1])
+    second = second_family(folder / "second_family")
+    lab = Lab(folder / "arms", PROMPTS)
+    starts = {t: lab.outcome(POLICY, f"start at {t:g}", t) for t in TEMPERATURES}
+    strong = lab.outcome(STRONG, "DPO-3 itself")
+    pairs, arms = experiment(lab, second=second)
+    gains = {name: (arm.accuracy, difference(arm.good, starts[1.0].good)) for name, arm in arms.items()}
+    draw(gains, RESULTS)
+    for line in report(lab, pairs, starts, strong, arms, made_by("label_rewards", lab.scratch)):
         print(line)
 
 

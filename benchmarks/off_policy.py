@@ -1,7 +1,8 @@
 """Is an annotator right off its own data? python -m benchmarks.off_policy > benchmarks/results/off_policy.md
 
 CW-PO (arXiv 2603.04968, its online tables) in small. For the same held-out prompts, pairs of a good and a bad response
-that the world's grammar wrote, which the annotator was trained on the like of, and pairs that minilab-sft sampled.
+that the world's grammar wrote, which the annotator was trained on the like of, and pairs that minilab-sft sampled;
+beside it an annotator that was trained on the like of those.
 """
 
 import random
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-from cdr_eval.harness.annotator import CWPO, train_annotator
+from cdr_eval.harness.annotator import train_annotator
 from cdr_eval.harness.minilab.benchmark import benchmark_prompts
 from cdr_eval.harness.statistics.arrays import Floats
 from cdr_eval.harness.statistics.credits import credit
@@ -24,26 +25,39 @@ from cdr_eval.tasks.minilab.prompts import Prompt
 from cdr_eval.tasks.minilab.world import SUBSETS, is_good, preference_items
 from transformers.utils.logging import disable_progress_bar
 
-from benchmarks.tuning_loop import CPU, JUDGED, POLICY, Lab, Row, difference, sampled, shown, verdict, write_rows
+from benchmarks.tuning_loop import (
+    CPU,
+    JUDGED,
+    POLICY,
+    Lab,
+    Row,
+    difference,
+    sampled,
+    shown,
+    verdict,
+    write_rows,
+)
+from benchmarks.weak_labels import BASE, HEAD
 
-BASE: Final = "minilab-base"
 SEEDS: Final = (0, 1, 2)
 """Of the annotator's training."""
-HEAD: Final = replace(CWPO, learning_rate=2e-3)
-TRAIN: Final = 1.0
-"""Training pairs of the grammar, as a multiple of the 960 test items."""
+PAIRS: Final = 960
+"""That an annotator is trained on."""
+PROMPTS: Final = 1500
+"""Training prompts that the policy is sampled on, for pairs of its own."""
 RATIOS: Final[Mapping[str, tuple[str, str, str]]] = {
     "SFT/base vanilla": ("minilab-sft", "minilab-base", "vanilla"),
     "DPO-3/SFT vanilla": ("minilab-dpo-3", "minilab-sft", "vanilla"),
     "likelihood of DPO-3": ("minilab-dpo-3", "", "likelihood"),
 }
-ANNOTATOR: Final = "annotator"
+ANNOTATOR, OWN = "annotator of the grammar's pairs", "annotator of the policy's pairs"
 HYPOTHESES: Final = (
     ("H1", "the annotator loses accuracy on the policy's samples"),
     ("H2", "SFT/base vanilla loses less than the annotator"),
     ("H3", "DPO-3/SFT vanilla loses less than the annotator"),
+    ("H4", "on the policy's samples the annotator of its pairs is better than that of the grammar's"),
 )
-"""Written down before any of it was run."""
+"""Written down before any of it was run on this family; the annotator of H1 to H3 is that of the grammar's pairs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +91,41 @@ def right(rewards: Floats) -> Floats:
     return credit(rewards.reshape(-1, 2) @ np.array([1.0, -1.0]))
 
 
-def experiment(lab: Lab, seeds: Sequence[int] = SEEDS, train: float = TRAIN) -> dict[str, Kept]:
-    """Every reward on both kinds of pairs."""
+def experiment(lab: Lab, seeds: Sequence[int] = SEEDS, count: int = PAIRS) -> dict[str, Kept]:
+    """Every reward on both kinds of pairs; `count` is how many pairs an annotator is trained on."""
     prompts = benchmark_prompts(lab.per_section)
-    grammar, policy = pairs_of(prompts, sampled(prompts, POLICY, lab.folder(), n=JUDGED))
+    grammar, policy = pairs_of(prompts, sampled(prompts, POLICY, lab.folder("policy") / "samples.jsonl", n=JUDGED))
     pairs = [(strong, weak) for strong, weak, _ in RATIOS.values() if weak]
     found = [lab.rewards(items, pairs, ["vanilla", "likelihood"]) for items in (grammar, policy)]
     kept = {name: Kept(*(right(rewards[label]) for rewards in found)) for name, label in RATIOS.items()}
-    heads = [head_rewards(lab, seed, train, grammar, policy) for seed in seeds]
-    return kept | {ANNOTATOR: Kept(*(np.mean([head[side] for head in heads], axis=0) for side in (0, 1)))}
+    own = own_pairs(lab)
+    for name in (ANNOTATOR, OWN):
+        heads: list[tuple[Floats, Floats]] = []
+        for seed in seeds:
+            items: Sequence[Item] = preference_items("train", seed, 1.0) if name == ANNOTATOR else own
+            learned = random.Random(seed).sample(items, min(count, len(items)))
+            heads.append(head_rewards(lab.folder(f"{name}, seed {seed}"), seed, learned, grammar, policy))
+        kept[name] = Kept(*(np.mean([head[side] for head in heads], axis=0) for side in (0, 1)))
+    return kept
 
 
-def head_rewards(lab: Lab, seed: int, train: float, grammar: Items, policy: Items) -> tuple[Floats, Floats]:
-    """Credits of a reward head trained on the grammar's training pairs."""
-    folder = lab.folder()
+def own_pairs(lab: Lab) -> list[Item]:
+    """A good and a bad sample of the policy's for each training prompt that has both, good first."""
+    rng = random.Random(0)
+    pairs: list[Item] = []
+    for item in lab.items(JUDGED):
+        good, bad = ([t for t, g in zip(item.responses, item.grades, strict=True) if g == one] for one in (1, 0))
+        if good and bad:
+            pairs.append(Item.preference(item.id, item.subset, item.prompt, rng.choice(good), rng.choice(bad)))
+    return pairs
+
+
+def head_rewards(
+    folder: Path, seed: int, pairs: Sequence[Item], grammar: Items, policy: Items
+) -> tuple[Floats, Floats]:
+    """Credits of a reward head trained on pairs, good first."""
     rows: list[Row] = [
-        {"prompt": list(item.prompt), "chosen": item.responses[0], "rejected": item.responses[1]}
-        for item in preference_items("train", seed, train)
+        {"prompt": list(item.prompt), "chosen": item.responses[0], "rejected": item.responses[1]} for item in pairs
     ]
     data = write_rows(folder / "pairs.jsonl", rows)
     trained = train_annotator(
@@ -110,8 +142,8 @@ def report(kept: Mapping[str, Kept], seconds: float) -> Iterator[str]:
     yield (
         f"`python -m benchmarks.off_policy > benchmarks/results/off_policy.md`: {seconds:.0f} seconds. {n} held-out "
         f"prompts of which minilab-sft has good and bad samples among {JUDGED}. Accuracy on pairs of the grammar's and "
-        f"on pairs of its own; loss in points, paired by prompt, 95% bootstrap interval over prompts. Annotator: a "
-        f"reward head on {BASE}, trained on {int(960 * TRAIN)} pairs of the grammar's, mean of {len(SEEDS)} seeds.\n"
+        f"on pairs of its own; loss in points, paired by prompt, 95% bootstrap interval over prompts. Annotators: "
+        f"reward heads on {BASE}, trained on {PAIRS} pairs, mean of {len(SEEDS)} seeds.\n"
     )
     yield "| reward | the grammar's pairs | the policy's pairs | loss |\n|---|---|---|---|"
     for name, one in kept.items():
@@ -119,10 +151,14 @@ def report(kept: Mapping[str, Kept], seconds: float) -> Iterator[str]:
         yield f"| {name} | {100 * one.grammar.mean():.1f}% | {100 * one.policy.mean():.1f}% | {loss} |"
     yield "\n| hypothesis, written down before | difference in points | verdict |\n|---|---|---|"
     losses = {name: one.grammar - one.policy for name, one in kept.items()}
-    none = np.zeros(n)
-    compared = [none, losses["SFT/base vanilla"], losses["DPO-3/SFT vanilla"]]
-    for (name, claim), other in zip(HYPOTHESES, compared, strict=True):
-        found = difference(losses[ANNOTATOR], other)
+    compared = [
+        (losses[ANNOTATOR], np.zeros(n)),
+        (losses[ANNOTATOR], losses["SFT/base vanilla"]),
+        (losses[ANNOTATOR], losses["DPO-3/SFT vanilla"]),
+        (kept[OWN].policy, kept[ANNOTATOR].policy),
+    ]
+    for (name, claim), (more, less) in zip(HYPOTHESES, compared, strict=True):
+        found = difference(more, less)
         yield f"| {name}: {claim} | {shown(found)} | {verdict(found)} |"
 
 
@@ -131,7 +167,7 @@ def main() -> None:
     disable_progress_bar()
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        kept = experiment(Lab(Path(folder), 0))
+        kept = experiment(Lab(Path(folder), PROMPTS))
     for line in report(kept, time.monotonic() - started):
         print(line)
 

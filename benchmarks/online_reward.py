@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-from cdr_eval.harness.minilab.benchmark import benchmark_prompts
 from cdr_eval.harness.minilab.generation import MAX_NEW_TOKENS
 from cdr_eval.harness.reward_function import DensityRatioReward
 from cdr_eval.harness.statistics.arrays import Floats
@@ -37,7 +36,7 @@ HYPOTHESES: Final = (
     ("H1", "the judge sees more good answers at the end than at the start"),
     ("H2", "the judge sees fewer good answers at the end than at its best look before (the reward is cheated)"),
 )
-"""Written down before any of it was run."""
+"""Written down before any of it was run, on this family too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +55,7 @@ def trained(lab: Lab, reward: DensityRatioReward, steps: int, step: int) -> list
     datasets: Any = import_module("datasets")
     datasets.disable_progress_bars()
     rows = [{"prompt": [{"role": "user", "content": prompt.text}]} for prompt in training_prompts(lab.prompts)]
-    folder = lab.folder()
+    folder = lab.folder("grpo")
     arguments = trl.GRPOConfig(
         output_dir=str(folder),
         per_device_train_batch_size=BATCH,
@@ -87,17 +86,15 @@ def experiment(lab: Lab, steps: int = STEPS, step: int = STEP) -> list[Look]:
     reward = DensityRatioReward(STRONG, WEAK, options=CPU)
     with hushed():
         models = [POLICY, *trained(lab, reward, steps, step)]
-    return [
-        Look(step * number, mean_reward(lab, reward, model), lab.outcome(model)) for number, model in enumerate(models)
-    ]
+    return [look(lab, reward, model, step * number) for number, model in enumerate(models)]
 
 
-def mean_reward(lab: Lab, reward: DensityRatioReward, model: str) -> float:
-    """Of one sample for each held-out prompt; empty answers are left out."""
-    prompts = benchmark_prompts(lab.per_section)
-    texts = [row[0] for row in sampled(prompts, model, lab.folder(), n=1)]
+def look(lab: Lab, reward: DensityRatioReward, model: str, step: int) -> Look:
+    """Outcome, and the mean reward of one sample for each held-out prompt; empty answers are left out."""
+    prompts, name = lab.judged(), f"step {step}"
+    texts = [row[0] for row in sampled(prompts, model, lab.folder(name) / "one.jsonl", n=1)]
     found = reward([prompt.text for prompt in prompts], texts)
-    return float(np.mean([value for value in found if value is not None]))
+    return Look(step, float(np.mean([v for v in found if v is not None])), lab.outcome(model, name))
 
 
 def report(looks: Sequence[Look], seconds: float) -> Iterator[str]:

@@ -1,8 +1,9 @@
 """The loop on the minilab: a policy's responses with the judge's grades, tuning on labels, and what came of it."""
 
 import json
+import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,16 +22,19 @@ from cdr_eval.harness.statistics.arrays import Estimate, Floats
 from cdr_eval.harness.statistics.intervals import percentile_interval
 from cdr_eval.harness.tune import tune
 from cdr_eval.harness.tuning.settings import RECIPES, Training
+from cdr_eval.model_registry.checkpoint_files import find_checkpoint
 from cdr_eval.model_registry.registry import load_registry
 from cdr_eval.tasks.item import Item, Turn
 from cdr_eval.tasks.items import Items
 from cdr_eval.tasks.minilab.prompts import Prompt
-from cdr_eval.tasks.minilab.world import CRITERIA, is_good, training_prompts
-from cdr_eval.tasks.task import Task
+from cdr_eval.tasks.minilab.world import CRITERIA, SECTIONS, is_good, training_prompts
+from cdr_eval.tasks.task import Section, Task
 
 POLICY: Final = "minilab-sft"
 JUDGED: Final = 8
 """Samples a held-out prompt."""
+VALIDATION_FROM: Final = 6000
+"""Training prompts from this one on are tuned on by no experiment."""
 RESAMPLES: Final = 10_000
 _SAMPLING: Final = Sampling(batch=2048, max_new_tokens=MAX_NEW_TOKENS)
 CPU: Final = Options(device="cpu")
@@ -51,28 +55,37 @@ class Outcome:
     """Mean number of different texts among the samples of a prompt: what sharpening takes away."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Lab:
-    """Where an experiment keeps its files, and how large it is."""
+    """Where an experiment keeps its files, and how large it is.
+
+    What is kept in `scratch` is not done again: an experiment that was stopped goes on.
+    """
 
     scratch: Path
     prompts: int
     per_section: int = 120
     """Held-out prompts of each of the four sections."""
-    _number: int = field(default=0, init=False)
+    validation: bool = False
+    """Judge on as many training prompts beyond those that are tuned on, instead of on held-out ones."""
 
-    def folder(self) -> Path:
-        """A new folder."""
-        self._number += 1
-        folder = self.scratch / str(self._number)
-        folder.mkdir(parents=True)
+    def folder(self, name: str) -> Path:
+        """A folder of this name."""
+        folder = self.scratch / name
+        folder.mkdir(parents=True, exist_ok=True)
         return folder
 
-    def outcome(self, model: str) -> Outcome:
+    def judged(self) -> list[Prompt]:
+        """The prompts whose answers the judge counts."""
+        if self.validation:
+            return training_prompts(VALIDATION_FROM + 4 * self.per_section)[VALIDATION_FROM:]
+        return benchmark_prompts(self.per_section)
+
+    def outcome(self, model: str, name: str, temperature: float = 1.0) -> Outcome:
         """Sample and judge; the same random numbers for every model."""
-        prompts = benchmark_prompts(self.per_section)
-        texts = sampled(prompts, model, self.folder(), n=JUDGED)
-        greedy = sampled(prompts, model, self.folder(), n=1, temperature=0)
+        prompts, folder = self.judged(), self.folder(name)
+        texts = sampled(prompts, model, folder / "samples.jsonl", n=JUDGED, temperature=temperature)
+        greedy = sampled(prompts, model, folder / "greedy.jsonl", n=1, temperature=0)
         return Outcome(
             _judged(prompts, texts).mean(axis=1),
             float(_judged(prompts, greedy).mean()),
@@ -86,7 +99,7 @@ class Lab:
         Prompts with one text alone are left out.
         """
         prompts = training_prompts(self.prompts)
-        drawn = sampled(prompts, POLICY, self.folder(), n=samples, seed=1)
+        drawn = sampled(prompts, POLICY, self.folder("items") / f"{samples}.jsonl", n=samples, seed=1)
         rows = [tuple(dict.fromkeys(filter(str.strip, texts))) for texts in drawn]
         return Items(
             Item(
@@ -100,25 +113,31 @@ class Lab:
             if len(texts) > 1
         )
 
-    def tuned(self, rows: Sequence[Row], seed: int, weights: str | None = None, **changed: Any) -> str:
-        """The folder of a model that the policy became on the pairs."""
-        folder = self.folder()
+    def tuned(self, rows: Sequence[Row], name: str, seed: int, weights: str | None = None, **changed: Any) -> Outcome:
+        """What comes of the policy tuned on the pairs; `changed` are settings of the recipe "minilab"."""
+        folder = self.folder(name)
         data = write_rows(folder / "pairs.jsonl", rows)
         training = replace(Training(**RECIPES["minilab"]), seed=seed, **changed)
         tune(str(data), model=POLICY, out=folder / "tuned", training=training, weights=weights, options=CPU)
-        return str(folder / "tuned" / "model")
+        return self.outcome(str(folder / "tuned" / "model"), name)
 
     def rewards(
-        self, items: Items, pairs: Sequence[tuple[str, str]], variants: Sequence[str]
+        self, items: Items, pairs: Sequence[tuple[str, str]], variants: Sequence[str], *, mean: bool = False
     ) -> Mapping[tuple[str, str, str], Floats]:
-        """(strong, weak, variant) → rewards (R,) of the items' responses."""
+        """(strong, weak, variant) → rewards (R,) of the items' responses, per token where `mean`.
+
+        A checkpoint is a name of the registry or NAME=FOLDER, and goes by NAME in what is returned.
+        """
         registry = load_registry()
-        names = dict.fromkeys(name for pair in pairs for name in pair)
-        checkpoints = tuple(registry.find(name) for name in names)
-        comparison = Comparison(checkpoints, tuple(pairs), registry.common_family(checkpoints))
-        task = Task(name="responses", source=POLICY, items=items, sections=(), criteria=CRITERIA)
-        options = Options(device="cpu", store=self.scratch / "store")
-        question = ask(task, variants, [comparison], registry, options)
+        found = {name: find_checkpoint(name, registry) for pair in pairs for name in pair}
+        checkpoints = tuple(dict.fromkeys(found.values()))
+        named = tuple((found[strong].name, found[weak].name) for strong, weak in pairs)
+        comparison = Comparison(checkpoints, named, registry.common_family(checkpoints))
+        sections = tuple(Section(name, {subset.name: n for subset, n in s.items()}) for name, s in SECTIONS.items())
+        unlabelled = Items(replace(item, grades=()) for item in items)
+        task = Task(name="responses", source=POLICY, items=unlabelled, sections=sections, criteria=CRITERIA)
+        options = replace(CPU, store=self.scratch / "store", mean=mean)
+        question = ask(task, variants, [comparison], registry, options, labelled=False)
         session = open_session(question, [comparison], registry, options)
         scored = score(session.groups, session.router, session.planner, session.runner)
         labels, rows = reward_rows(scored, question)
@@ -149,10 +168,22 @@ def shown(found: Estimate) -> str:
     return f"{found.value:+.1f} [{found.low:+.1f}, {found.high:+.1f}]"
 
 
-def sampled(prompts: Sequence[Prompt], model: str, folder: Path, **settings: Any) -> list[list[str]]:
-    """The responses of a model to each prompt; `settings` are those of `Sampling`."""
-    source = write_rows(folder / "prompts.jsonl", [{"prompt": prompt.text} for prompt in prompts])
-    out = folder / "responses.jsonl"
+def spent(folder: Path) -> float:
+    """Seconds that the tuning and sampling kept in a folder took."""
+    records = [path for kind in ("*run.json", "annotator.json") for path in folder.rglob(kind)]
+    return sum(json.loads(path.read_text(encoding="utf-8"))["seconds"] for path in records)
+
+
+def made_by(name: str, folder: Path) -> str:
+    """The command of an experiment's page, and the time that what it keeps took, over all the times it was called."""
+    threads = os.environ.get("OMP_NUM_THREADS", "all")
+    command = f"python -m benchmarks.{name} FOLDER > benchmarks/results/{name}.md"
+    return f"`{command}`: {spent(folder) / 60:.1f} minutes of tuning and sampling on {threads} thread(s)."
+
+
+def sampled(prompts: Sequence[Prompt], model: str, out: Path, **settings: Any) -> list[list[str]]:
+    """The responses of a model to each prompt, kept in `out`; `settings` are those of `Sampling`."""
+    source = write_rows(out.with_name("prompts.jsonl"), [{"prompt": prompt.text} for prompt in prompts])
     sample_responses(str(source), model=model, out=out, sampling=replace(_SAMPLING, **settings), options=CPU)
     return [[response["text"] for response in json.loads(line)["responses"]] for line in out.read_text().splitlines()]
 

@@ -142,8 +142,9 @@ def _train_annotator(
     # All that a user can mend in names and files is said before torch is imported.
     from .tuning.annotator import Annotator, save_annotator, train_head
     from .tuning.output import write_log
-    from .tuning.training import Place, fitting_rows, hushed
+    from .tuning.training import Place, check_optimizer, fitting_rows, hushed
 
+    check_optimizer(training.optimizer)
     for number, row in enumerate(rows.rows, start=1):
         group.members[0].renderer.check_unrendered(row["prompt"][0]["content"], f"The prompt of row {number}")
     kept, long = fitting_rows(rows.rows, tokenizer, training.max_length, training.drop_long)

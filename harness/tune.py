@@ -88,8 +88,9 @@ def _tune(
     # All that a user can mend in names and files is said before torch is imported.
     from .scoring.loading import fit_threads, load_model
     from .tuning.output import save_model, write_log, write_registry
-    from .tuning.training import Place, fitting_rows, hushed, train
+    from .tuning.training import Place, check_optimizer, fitting_rows, hushed, train
 
+    check_optimizer(training.optimizer)
     for number, row in enumerate(rows.rows, start=1):
         group.members[0].renderer.check_unrendered(row["prompt"][0]["content"], f"The prompt of row {number}")
     kept, long = fitting_rows(rows.rows, tokenizer, training.max_length, training.drop_long)

@@ -70,10 +70,12 @@ class Training:
             raise UserError("--label-noise must be from 0 to below 0.5: at half, labels say nothing.")
         if not 0 < self.learning_rate < float("inf"):
             raise UserError("--learning-rate must be above 0.")
-        if min(self.batch, self.micro_batch or 1, self.save_every or 1) < 1 or self.epochs <= 0 or self.max_length < 8:
-            raise UserError(
-                "--batch, --micro-batch, --save-every and --epochs must be above 0, --max-length at least 8."
-            )
+        if not 0 < self.epochs < float("inf"):
+            raise UserError("--epochs must be above 0.")
+        if not (0 <= self.warmup < float("inf") and 0 <= self.weight_decay < float("inf")):
+            raise UserError("--warmup and --weight-decay must be 0 or more.")
+        if min(self.batch, self.micro_batch or 1, self.save_every or 1) < 1 or self.max_length < 8:
+            raise UserError("--batch, --micro-batch and --save-every must be above 0, --max-length at least 8.")
 
     @property
     def effective_beta(self) -> float:

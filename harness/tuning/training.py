@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import torch
 from rich.progress import Progress
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.training_args import OptimizerNames
 from transformers.utils import logging
 
 from ...errors import UserError
@@ -83,6 +85,14 @@ def hushed() -> Generator[None]:
             yield
         finally:
             logging.set_verbosity(before)
+
+
+def check_optimizer(name: str) -> None:
+    """Raise UserError for an optimizer that transformers does not know."""
+    known = [optimizer.value for optimizer in OptimizerNames]
+    if name not in known:
+        near = get_close_matches(name, known, n=3, cutoff=0.4) or [Training().optimizer]
+        raise UserError(f"There is no optimizer {name!r}; did you mean {', '.join(near)}?")
 
 
 def common_arguments(training: Training, rows: int, place: Place) -> dict[str, Any]:
