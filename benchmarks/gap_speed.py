@@ -52,10 +52,8 @@ def grid(families: tuple[int, ...], rng: np.random.Generator) -> GridData:
         strong=strong,
         weak=weak,
         family=tuple(f"family {family[i]}" for i in strong.tolist()),
-        margin=margin,
         credit=credit(margin),
         chance=np.full(ITEMS, 0.5),
-        length_difference=rng.integers(-2000, 2000, size=ITEMS).astype(np.float64),
         scopes=scopes,
         bootstrap=Bootstrap.of(clusters, scopes.subsets, RESAMPLES, 0),
     )

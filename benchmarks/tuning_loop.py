@@ -9,12 +9,12 @@ from typing import Any, Final
 
 import numpy as np
 from cdr_eval.harness.comparisons import Comparison
-from cdr_eval.harness.evaluate import reward_rows
 from cdr_eval.harness.generation.settings import Sampling
 from cdr_eval.harness.minilab.benchmark import benchmark_prompts
 from cdr_eval.harness.minilab.generation import MAX_NEW_TOKENS
 from cdr_eval.harness.options import Options
 from cdr_eval.harness.question import ask
+from cdr_eval.harness.rewards import reward_rows
 from cdr_eval.harness.running.scoring_run import score
 from cdr_eval.harness.sample import sample_responses
 from cdr_eval.harness.session import open_session

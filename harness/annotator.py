@@ -19,9 +19,9 @@ from ..tasks.item import prompt_hash
 from ..tasks.task import limited
 from .annotators import annotator_rewards, open_annotators
 from .options import Options
+from .rules import check_rules
 from .statistics import confidence
 from .statistics.credits import credit
-from .tables.rules import check_rules
 from .tune import LOG, Tuned
 from .tuning.losses import require_training
 from .tuning.opening import open_start

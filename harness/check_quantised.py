@@ -13,6 +13,7 @@ from ..tasks.task import limited
 from .comparisons import Comparison
 from .options import Options
 from .question import Question
+from .rewards import reward_rows
 
 if TYPE_CHECKING:
     from .statistics.arrays import Floats
@@ -58,7 +59,6 @@ def rounding_table(
     The items are those that `limit` would take; a pair of one checkpoint with itself, or of two with the same
     full weights, is left out.
     """
-    from .evaluate import reward_rows
     from .running.scoring_run import score
     from .session import open_session
     from .statistics.flips import flips

@@ -14,15 +14,13 @@ from numpy.typing import NDArray
 
 from ..errors import CheckpointError, UserError
 from ..model_registry.registry import Registry, load_registry
-from ..tasks.conditioning import Conditioning
-from ..tasks.variants import Role
 from .annotators import AnnotatorRow, annotator_rewards, open_annotators
 from .check_quantised import FullWeights, full_weights, rounding_table
 from .comparisons import Comparison, grid_of, pair_of, without
 from .fitted import FittedRow, fitted_rewards, open_fitted
 from .options import Options
 from .question import Question, TaskLike, ask
-from .rewards import Scores, rewards
+from .rewards import reward_rows
 
 if TYPE_CHECKING:
     from ..reports.run_format.results import RunResult
@@ -315,18 +313,3 @@ def score_shard(
         return list(scored), left_out
 
     return _going_on(kind, comparisons, run)
-
-
-def reward_rows(scored: "Sequence[GroupScores]", question: Question) -> "tuple[list[Label], NDArray[np.float64]]":
-    """Labels and rewards (rows, R) of every pair and variant; a variant of one checkpoint comes once for each."""
-    owners = question.task.items.owners
-    found: dict[Label, NDArray[np.float64]] = {}
-    for group in scored:
-        for strong, weak in group.group.pairs:
-            for variant in question.variants:
-                label = (strong, weak if variant.uses_weak else "", variant.name)
-                if label not in found:
-                    roles: Mapping[Role, Mapping[Conditioning, Scores]]
-                    roles = {"strong": group.scores[strong], "weak": group.scores[weak]}
-                    found[label] = rewards(variant, roles, group.routes[strong], owners)
-    return list(found), np.stack(list(found.values()))

@@ -18,8 +18,8 @@ from .fitted_file import FittedFile, read_conditioning
 from .fitting.compared import FOLDS
 from .options import Options
 from .question import Question, ask, asked_of
+from .rules import responses_of
 from .statistics.credits import without_comparison
-from .tables.rules import responses_of
 from .term_scores import scored_terms, term_question
 
 if TYPE_CHECKING:

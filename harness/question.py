@@ -16,7 +16,7 @@ from ..tasks.task import Official, Task, by_official_rules, limited
 from ..tasks.variants import Variant, declare_variants, select_variants
 from .comparisons import Comparison
 from .options import Options
-from .tables.rules import check_rules
+from .rules import check_rules
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,13 +1,18 @@
 """From log-probabilities to rewards: every reward is a linear combination of checkpoints' scores."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..tasks.conditioning import Conditioning
 from ..tasks.variants import Role, Route, Variant
+
+if TYPE_CHECKING:
+    from .question import Question
+    from .running.scoring_run import GroupScores
 
 Scores = NDArray[np.float64]
 """(R,) one a response, flat over all items; NaN where unscored."""
@@ -50,6 +55,23 @@ def rewards(
         value = term.coefficient * _select(scores[term.role], term.conditioning, routes, owners)
         by_role.setdefault(term.role, []).append(value)
     return np.sum([np.sum(values, axis=0) for values in by_role.values()], axis=0)
+
+
+def reward_rows(
+    scored: "Sequence[GroupScores]", question: "Question"
+) -> tuple[list[tuple[str, str, str]], NDArray[np.float64]]:
+    """Labels and rewards (rows, R) of every pair and variant; a variant of one checkpoint comes once for each."""
+    owners = question.task.items.owners
+    found: dict[tuple[str, str, str], NDArray[np.float64]] = {}
+    for group in scored:
+        for strong, weak in group.group.pairs:
+            for variant in question.variants:
+                label = (strong, weak if variant.uses_weak else "", variant.name)
+                if label not in found:
+                    roles: Mapping[Role, Mapping[Conditioning, Scores]]
+                    roles = {"strong": group.scores[strong], "weak": group.scores[weak]}
+                    found[label] = rewards(variant, roles, group.routes[strong], owners)
+    return list(found), np.stack(list(found.values()))
 
 
 def _select(

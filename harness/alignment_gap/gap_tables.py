@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 
 from ..statistics.arrays import Floats
-from ..tables.item_tables import analyse_pair
 from .checkpoint_pairs import NO_SELF, POSITIVE, pair_weights
 from .choice_tables import (
     CHAIN_COLUMNS,
@@ -65,7 +64,6 @@ def analyse_grid(data: GridData, *, resamples: int, seed: int) -> dict[str, pd.D
         ),
         "saturation": pd.DataFrame(curves, columns=SATURATION_COLUMNS),
         "recommendation": recommendation_table(data, accuracy),
-        **analyse_pair(data.items(), seed=seed),
     }
 
 

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from ..statistics.arrays import Codes, Floats, chunks
 from ..statistics.resampling import Bootstrap
 from ..statistics.scopes import Scopes
-from ..tables.item_tables import ItemData
 from .checkpoint_pairs import Pairs
 
 POOLED = "pooled"
@@ -31,14 +30,10 @@ class GridData:
     weak: Codes
     family: tuple[str, ...]
     """(P,) the family that a pair is taken within."""
-    margin: Floats
-    """(P, items): reward of the best acceptable response less that of the best other; NaN = unscored."""
     credit: Floats
     """(P, items): what each item earns by its rule; NaN = unscored."""
     chance: Floats
     """(items,): what it earns for a random order of its responses."""
-    length_difference: Floats
-    """(items,): mean characters of the acceptable responses less those of the others."""
     scopes: Scopes
     """How items add up to the accuracies of sections and overall."""
     bootstrap: Bootstrap
@@ -53,12 +48,6 @@ class GridData:
         """Names of checkpoints given by number."""
         numbers: list[int] = checkpoints.tolist()
         return tuple(self.checkpoints[i] for i in numbers)
-
-    def items(self) -> ItemData:
-        """What single items say, of the pairs of two different checkpoints."""
-        names = zip(self.names(self.strong), self.names(self.weak), strict=True)
-        labels = {row: (*ends, self.variant) for row, ends in enumerate(names) if ends[0] != ends[1]}
-        return ItemData(labels, self.margin, self.credit, self.bootstrap.clusters, self.length_difference)
 
 
 @dataclass(frozen=True, slots=True)

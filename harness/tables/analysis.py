@@ -14,7 +14,7 @@ from .sample import Label, Sample
 
 
 def pair_analyses(labels: Sequence[Label], rewards: Floats, sample: Sample, seed: int) -> dict[str, pd.DataFrame]:
-    """Selection curve, calibration, confidence and length of every variant of a pair."""
+    """Selection curve, calibration, confidence and length of rewards (rows, R)."""
     margins, credits = sample.margins(rewards), sample.credits(rewards)
     data = ItemData(dict(enumerate(labels)), margins, credits, sample.clusters, sample.length_difference)
     return analyse_pair(data, seed=seed)
@@ -27,7 +27,10 @@ def analysed_variant(labels: Sequence[Label]) -> str | None:
 
 
 def grid_analyses(facts: RunFacts, labels: Sequence[Label], rewards: Floats, sample: Sample) -> dict[str, pd.DataFrame]:
-    """Alignment-gap analyses of the grid's pairs; empty where no variant takes both checkpoints."""
+    """Alignment-gap analyses of the grid's pairs, and the tables of `pair_analyses` for pairs of two checkpoints.
+
+    Empty where no variant takes both checkpoints.
+    """
     variant = analysed_variant(labels)
     if variant is None:
         return {}
@@ -50,11 +53,12 @@ def grid_analyses(facts: RunFacts, labels: Sequence[Label], rewards: Floats, sam
         strong=np.array([numbers[labels[row][0]] for row in rows]),
         weak=np.array([numbers[labels[row][1]] for row in rows]),
         family=tuple(family[labels[row][0], labels[row][1]] for row in rows),
-        margin=sample.margins(rewards, rows),
         credit=sample.credits(rewards, rows),
         chance=sample.chance(),
-        length_difference=sample.length_difference,
         scopes=sample.scopes,
         bootstrap=sample.bootstrap,
     )
-    return analyse_grid(data, resamples=facts.options.resamples, seed=facts.options.seed)
+    analyses = analyse_grid(data, resamples=facts.options.resamples, seed=facts.options.seed)
+    of_two = [row for row in rows if labels[row][0] != labels[row][1]]
+    two = [labels[row] for row in of_two]
+    return {**analyses, **pair_analyses(two, rewards[of_two], sample, facts.options.seed)}

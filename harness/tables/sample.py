@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...tasks.task import Task
+from ..rules import VALUES_AT_ONCE, Ruled, by_one_rule, chance_of, responses_of, ruled
 from ..statistics import credits as rules
 from ..statistics.arrays import Codes, Floats, Mask, chunks
 from ..statistics.credits import Responses
 from ..statistics.resampling import Bootstrap
 from ..statistics.scopes import Scopes
-from .rules import VALUES_AT_ONCE, Ruled, by_one_rule, chance_of, responses_of, ruled
 
 Label = tuple[str, str, str]
 """Strong checkpoint, weak checkpoint (empty where the variant uses none), variant."""

@@ -13,10 +13,10 @@ from ..fitting.agreement import Agreement, agreement, disjoint, identified, sign
 from ..fitting.compared import Compared, unlabelled
 from ..fitting.controls import MOST_EXPLAINED, control
 from ..question import has_labels
+from ..rules import responses_of
 from ..statistics.arrays import Codes, Floats
 from ..statistics.credits import credit
 from .analysis import analysed_variant
-from .rules import responses_of
 from .run_record import RunFacts, main_benchmarks, used_scores
 from .sample import Label
 from .text_features import text_features

@@ -42,10 +42,8 @@ def simulated_grid(shape: Shape = Shape(), seed: int = 0) -> GridData:
         strong=strong,
         weak=weak,
         family=tuple(f"family-{family[i]}" for i in strong),
-        margin=margin,
         credit=credit(margin),
         chance=np.full(shape.items, 0.5),
-        length_difference=rng.integers(-500, 500, size=shape.items).astype(float),
         scopes=scopes,
         bootstrap=Bootstrap.of(np.arange(shape.items) // 2, scopes.subsets, shape.resamples, seed),
     )

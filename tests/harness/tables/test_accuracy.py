@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from cdr_eval.errors import UserError
+from cdr_eval.harness.rules import check_rules
 from cdr_eval.harness.statistics.arrays import Floats
 from cdr_eval.harness.statistics.intervals import wilson
 from cdr_eval.harness.tables.accuracy import ACCURACY_COLUMNS, COMPARISON_COLUMNS, accuracy_table, comparison_table
-from cdr_eval.harness.tables.rules import check_rules
 from cdr_eval.harness.tables.sample import Label, Sample
 from cdr_eval.tasks.item import Item, Turn
 from cdr_eval.tasks.items import Items

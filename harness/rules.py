@@ -4,12 +4,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ...errors import UserError
-from ...tasks.items import Items
-from ...tasks.task import Rule, Task
-from ..statistics import credits as rules
-from ..statistics.arrays import Codes, Floats, Mask
-from ..statistics.credits import Responses
+from ..errors import UserError
+from ..tasks.items import Items
+from ..tasks.task import Rule, Task
+from .statistics import credits as rules
+from .statistics.arrays import Codes, Floats, Mask
+from .statistics.credits import Responses
 
 VALUES_AT_ONCE = 2**21
 """Rewards worked on at once."""
