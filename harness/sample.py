@@ -25,7 +25,8 @@ from .rendering.groups import open_group
 from .scoring.load_options import check_device
 
 if TYPE_CHECKING:
-    from .rendering.groups import Member
+    from ..model_registry.schema import Checkpoint
+    from .rendering.groups import Group, Member
     from .scoring.load_options import LoadOptions
 
 MINILAB_PROMPTS = "minilab:train"
@@ -95,14 +96,8 @@ def sample_responses(
         job = SamplingJob(member.local, load, sampling, end_of_turn(member.renderer))
         sampled = sample_blocks(job, blocks, parts, shard, options.quiet, executor.sampled)
     missing = set(encoded) - set(parts.places())
-    record: dict[str, Any] = {
-        "kind": "sample",
-        "model": {"name": checkpoint.name, "model": checkpoint.model, "revision": checkpoint.revision},
-        "template_source": group.template_source,
-        "prompts": {"source": prompts, "asked": len(asked), "too_long": too_long},
-        "settings": settings,
-        "notes": [*notes, *group.notes],
-        "versions": {name: version(name) for name in ("torch", "transformers")},
+    asked_of = {"source": prompts, "asked": len(asked), "too_long": too_long}
+    record = _record(checkpoint, group, asked_of, settings, notes) | {
         "sampled_now": sampled,
         "executor": executor.place(),
         "seconds": round(time.monotonic() - started, 1),
@@ -113,6 +108,25 @@ def sample_responses(
     record["finish_reasons"] = dict(_finish_reasons(out))
     record_path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return SampleResult(out, record, complete=True)
+
+
+def _record(
+    checkpoint: "Checkpoint",
+    group: "Group",
+    prompts: Mapping[str, object],
+    settings: Mapping[str, Any],
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """What was asked of whom."""
+    return {
+        "kind": "sample",
+        "model": {"name": checkpoint.name, "model": checkpoint.model, "revision": checkpoint.revision},
+        "template_source": group.template_source,
+        "prompts": dict(prompts),
+        "settings": dict(settings),
+        "notes": [*notes, *group.notes],
+        "versions": {name: version(name) for name in ("torch", "transformers")},
+    }
 
 
 def _settings(
