@@ -16,7 +16,6 @@ from .annotation.candidates import Candidates, read_candidates
 from .annotation.choosing import Pairs, Pool, choose_pairs, most_confident
 from .annotation.rewarding import AnnotatorReward, ColumnReward, CombinedReward, PairReward, Reward, Rewarded
 from .annotation.settings import Annotating
-from .annotation.temperature import Temperature, auto_temperature, fitted_temperature
 from .fitted_file import read_fitted
 from .options import Options
 from .tuning.overlap import read_record
@@ -24,6 +23,7 @@ from .tuning.overlap import read_record
 if TYPE_CHECKING:
     from ..reports.run_format.results import RunResult
     from .annotation.dataset import PreferenceData
+    from .annotation.temperature import Temperature
 
 ROUTED = "cdr-adaptive-router"
 MOST_CUT = 0.5
@@ -185,7 +185,9 @@ def _labelled(candidates: Candidates) -> bool:
 
 def _temperature(
     settings: Annotating, pairs: Pairs, reward: Reward, labelled: Candidates | None, prompts: set[str]
-) -> Temperature:
+) -> "Temperature":
+    from .annotation.temperature import Temperature, auto_temperature
+
     if labelled is not None:
         shared = len(prompts & set(labelled.prompt_ids))
         fitted = _fitted(settings, reward, labelled)
@@ -198,8 +200,10 @@ def _temperature(
     return Temperature(float(settings.temperature), "given", calibrated=False)
 
 
-def _fitted(settings: Annotating, reward: Reward, labelled: Candidates) -> Temperature:
+def _fitted(settings: Annotating, reward: Reward, labelled: Candidates) -> "Temperature":
     """Fitted on pairs that are chosen from the labelled responses by the same rule."""
+    from .annotation.temperature import fitted_temperature
+
     source = labelled.task.source
     pairs = choose_pairs(_pool(labelled, reward.rewards(labelled)), settings.choice)
     grades = labelled.items.grades

@@ -77,13 +77,15 @@ def sample_responses(
     known = load_registry(registry)
     checkpoint = find_checkpoint(model, known)
     asked, notes = _read(prompts, limit)
+    record_path = out.with_suffix(".run.json")
+    if out.exists():
+        _finished_record(out, record_path, {"prompts": prompts_hash(asked), **asdict(sampling)})
     group = open_group([checkpoint], [], known.common_family([checkpoint]), known, options)
     # All that a user can mend in names and files is said before torch is imported.
     from .executors import sampling_executor
     from .generation.blocks import SamplingJob, blocks_of, encode, end_of_turn, sample_blocks
 
     member = group.members[0]
-    record_path = out.with_suffix(".run.json")
     with sampling_executor(options) as executor:
         load = executor.load
         encoded, too_long = encode(asked, member.renderer, sampling.max_new_tokens)
@@ -158,12 +160,13 @@ def _read(prompts: str, limit: int | None) -> tuple[tuple[SamplingPrompt, ...], 
 
 
 def _finished_record(out: Path, record: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of a file that is complete; UserError where it came from other settings."""
+    """The record of a file that is complete; UserError where one of the settings was another."""
     try:
         known: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         known = {}
-    if known.get("settings") != settings:
+    made_with = known.get("settings", {})
+    if {key: made_with.get(key) for key in settings} != settings:
         raise UserError(f"{out} holds something else already: pass another --out, or remove it.")
     return known
 

@@ -33,7 +33,7 @@ def fit(family: str | None, models: str | None, conditionings: tuple[str, ...], 
         )
     if len(run.tasks) != 1:
         raise UserError("A reward is fitted to one task: pass one with --task.")
-    from ...reports.run_format.results import check_out
+    from ...reports.run_format.out_folder import check_out
     from ...reports.write import write_reports
     from ..fit import fit as fitted
 
