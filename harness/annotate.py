@@ -12,7 +12,6 @@ import numpy as np
 from ..errors import UserError
 from ..model_registry.registry import load_registry
 from ..reports.run_format.run_info import FITTED
-from ..tasks.item import content_hash
 from ..tasks.minilab.judge import TrainingJudge
 from ..tasks.task import Task
 from .annotation.candidates import Candidates, read_candidates
@@ -28,7 +27,6 @@ from .annotation.rewarding import (
     reward_text,
 )
 from .annotation.settings import Annotating, settings_record
-from .annotation.temperature import Temperature, auto_temperature, fitted_temperature
 from .fitted_file import read_fitted
 from .options import Options
 from .tuning.overlap import read_record
@@ -36,6 +34,7 @@ from .tuning.overlap import read_record
 if TYPE_CHECKING:
     from ..reports.run_format.results import RunResult
     from .annotation.dataset import PreferenceData
+    from .annotation.temperature import Temperature
 
 ROUTED = "cdr-adaptive-router"
 MOST_CUT = 0.5
@@ -169,7 +168,7 @@ def _asked(candidates: Candidates, reward: Reward, settings: Annotating, options
     label, of_reward = _told(reward, task)
     return {
         "kind": "annotation",
-        "task": {"name": task.name, "content_hash": content_hash(candidates.items)},
+        "task": {"name": task.name, "content_hash": candidates.items.content_hash},
         "seed": options.seed,
         "resamples": options.resamples,
         "mean_per_token": options.mean,
@@ -232,7 +231,9 @@ def _labelled(candidates: Candidates) -> bool:
 
 def _temperature(
     settings: Annotating, pairs: Pairs, reward: Reward, labelled: Candidates | None, prompts: set[str]
-) -> Temperature:
+) -> "Temperature":
+    from .annotation.temperature import Temperature, auto_temperature
+
     if labelled is not None:
         shared = len(prompts & set(labelled.prompt_ids))
         fitted = _fitted(settings, reward, labelled)
@@ -245,8 +246,10 @@ def _temperature(
     return Temperature(float(settings.temperature), "given", calibrated=False)
 
 
-def _fitted(settings: Annotating, reward: Reward, labelled: Candidates) -> Temperature:
+def _fitted(settings: Annotating, reward: Reward, labelled: Candidates) -> "Temperature":
     """Fitted on pairs that are chosen from the labelled responses by the same rule."""
+    from .annotation.temperature import fitted_temperature
+
     source = labelled.task.source
     pairs = choose_pairs(_pool(labelled, reward.rewards(labelled)), settings.choice)
     grades = labelled.items.grades

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-import pandas as pd
 from rich.progress import Progress
 
 from ..errors import UserError
@@ -20,7 +19,6 @@ from ..tasks.task import limited
 from .annotators import annotator_rewards, open_annotators
 from .options import Options
 from .rules import check_rules
-from .statistics import confidence
 from .statistics.credits import credit
 from .tune import LOG, Tuned
 from .tuning.losses import require_training
@@ -31,6 +29,8 @@ from .tuning.run_folder import begin, check_empty, finished, versions, write_jso
 from .tuning.settings import Training, processes
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .tuning.annotator import Annotator
 
 CWPO: Final = Training(epochs=5.0, learning_rate=1e-5, batch=32, warmup=0.0, max_length=1024)
@@ -78,9 +78,9 @@ class Checked:
 
     record: dict[str, Any]
     """The annotator, the task, what was asked, and notes."""
-    accuracy: pd.DataFrame
+    accuracy: "pd.DataFrame"
     """As a run's accuracy.csv."""
-    analyses: dict[str, pd.DataFrame]
+    analyses: "dict[str, pd.DataFrame]"
     """As a run's selection.csv, calibration.csv, confidence.csv and length.csv."""
 
     def save(self, out: Path) -> None:
@@ -183,6 +183,8 @@ def _train_annotator(
 
 def _held_out(annotator: "Annotator", rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Accuracy and temperature on the pairs of prompts that were not trained on."""
+    from .statistics import confidence
+
     if not rows:
         return {"pairs": 0}
     chosen, rejected = (

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from ..errors import UserError
 from ..model_registry.registry import Registry
@@ -16,6 +15,8 @@ from .question import Question
 from .rewards import reward_rows
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from .statistics.arrays import Floats
     from .tables.sample import Label
 
@@ -53,12 +54,14 @@ def rounding_table(
     full: FullWeights,
     registry: Registry,
     options: Options,
-) -> pd.DataFrame:
+) -> "pd.DataFrame":
     """A row for each reward (rows, R) of the run: its margins against those of the full weights, on some items.
 
     The items are those that `limit` would take; a pair of one checkpoint with itself, or of two with the same
     full weights, is left out.
     """
+    import pandas as pd
+
     from .running.scoring_run import score
     from .session import open_session
     from .statistics.flips import flips

@@ -25,7 +25,8 @@ from .rendering.groups import open_group
 from .scoring.load_options import check_device
 
 if TYPE_CHECKING:
-    from .rendering.groups import Member
+    from ..model_registry.schema import Checkpoint
+    from .rendering.groups import Group, Member
     from .scoring.load_options import LoadOptions
 
 MINILAB_PROMPTS = "minilab:train"
@@ -76,13 +77,15 @@ def sample_responses(
     known = load_registry(registry)
     checkpoint = find_checkpoint(model, known)
     asked, notes = _read(prompts, limit)
+    record_path = out.with_suffix(".run.json")
+    if out.exists():
+        _finished_record(out, record_path, {"prompts": prompts_hash(asked), **asdict(sampling)})
     group = open_group([checkpoint], [], known.common_family([checkpoint]), known, options)
     # All that a user can mend in names and files is said before torch is imported.
     from .executors import sampling_executor
     from .generation.blocks import SamplingJob, blocks_of, encode, end_of_turn, sample_blocks
 
     member = group.members[0]
-    record_path = out.with_suffix(".run.json")
     with sampling_executor(options) as executor:
         load = executor.load
         encoded, too_long = encode(asked, member.renderer, sampling.max_new_tokens)
@@ -95,14 +98,8 @@ def sample_responses(
         job = SamplingJob(member.local, load, sampling, end_of_turn(member.renderer))
         sampled = sample_blocks(job, blocks, parts, shard, options.quiet, executor.sampled)
     missing = set(encoded) - set(parts.places())
-    record: dict[str, Any] = {
-        "kind": "sample",
-        "model": {"name": checkpoint.name, "model": checkpoint.model, "revision": checkpoint.revision},
-        "template_source": group.template_source,
-        "prompts": {"source": prompts, "asked": len(asked), "too_long": too_long},
-        "settings": settings,
-        "notes": [*notes, *group.notes],
-        "versions": {name: version(name) for name in ("torch", "transformers")},
+    asked_of = {"source": prompts, "asked": len(asked), "too_long": too_long}
+    record = _record(checkpoint, group, asked_of, settings, notes) | {
         "sampled_now": sampled,
         "executor": executor.place(),
         "seconds": round(time.monotonic() - started, 1),
@@ -113,6 +110,25 @@ def sample_responses(
     record["finish_reasons"] = dict(_finish_reasons(out))
     record_path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     return SampleResult(out, record, complete=True)
+
+
+def _record(
+    checkpoint: "Checkpoint",
+    group: "Group",
+    prompts: Mapping[str, object],
+    settings: Mapping[str, Any],
+    notes: Sequence[str],
+) -> dict[str, Any]:
+    """What was asked of whom."""
+    return {
+        "kind": "sample",
+        "model": {"name": checkpoint.name, "model": checkpoint.model, "revision": checkpoint.revision},
+        "template_source": group.template_source,
+        "prompts": dict(prompts),
+        "settings": dict(settings),
+        "notes": [*notes, *group.notes],
+        "versions": {name: version(name) for name in ("torch", "transformers")},
+    }
 
 
 def _settings(
@@ -144,12 +160,13 @@ def _read(prompts: str, limit: int | None) -> tuple[tuple[SamplingPrompt, ...], 
 
 
 def _finished_record(out: Path, record: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The record of a file that is complete; UserError where it came from other settings."""
+    """The record of a file that is complete; UserError where one of the settings was another."""
     try:
         known: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         known = {}
-    if known.get("settings") != settings:
+    made_with = known.get("settings", {})
+    if {key: made_with.get(key) for key in settings} != settings:
         raise UserError(f"{out} holds something else already: pass another --out, or remove it.")
     return known
 

@@ -7,7 +7,7 @@ from ..errors import UserError
 from .adapters import CONFIG
 from .schema import Checkpoint
 
-_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja"]
+_FILES = ["*.safetensors", "*.json", "*.model", "*.txt", "*.jinja", "README.md"]
 
 
 def download(checkpoint: Checkpoint, allow_pickle: bool, trust_remote_code: bool) -> Path:

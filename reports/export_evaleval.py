@@ -37,7 +37,9 @@ def export_evaleval(run_dir: Path, out: Path, organization: str, *, samples: boo
     values = dict(numbers_of(run, "rewards")) if samples else {}
     without = 0
     for reward in rewards:
-        folder = Path("data") / plain_stem(run.info.task.name) / "cdr-eval" / plain_stem(reward_name(reward))
+        task = plain_stem(run.info.task.name)
+        collection = f"{task}-task" if task == "data" else task  # that name is kept for the root
+        folder = Path("data") / collection / "cdr-eval" / plain_stem(reward_name(reward))
         file = folder / f"{_identity(run, reward)}.json"
         record = _evaleval(run, reward, organization)
         credits = _credits(run, reward, items.table, margins[reward]) if items is not None else None

@@ -17,8 +17,8 @@ from .document import Picture
 from .escaping import file_stem
 from .pair_figures import families, list_heatmaps, list_scatters, measured_pair, members, short_labels, sizes
 from .pair_report import pair_lines
+from .run_format.evaluation_tables import RewardRow
 from .run_format.reading import Run
-from .run_format.tables import RewardRow
 from .scores import Reward, Scores, chance_of, collect_scores, ranked, reward_of, scored
 
 CURVES = 6

@@ -7,8 +7,8 @@ from statistics import fmean
 from .document import Cell, Footnotes, Table
 from .formatting import count, percent, percent_interval
 from .published import PublishedRow
+from .run_format.evaluation_tables import AccuracyRow, RecommendationRow, RewardRow
 from .run_format.reading import Run
-from .run_format.tables import AccuracyRow, RecommendationRow, RewardRow
 
 Reward = tuple[str, str, str]
 """Strong, weak (empty for a reward of one model) and variant."""

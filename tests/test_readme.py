@@ -12,7 +12,7 @@ import click
 import pytest
 from cdr_eval.harness.cli.main import cli
 from cdr_eval.model_registry.registry import load_registry
-from cdr_eval.tasks.minilab.world import load_minilab
+from cdr_eval.tasks.minilab.world import load_minilab, preference_items
 
 README = Path(__file__).parents[1] / "README.md"
 TEXT = README.read_text(encoding="utf-8")
@@ -22,11 +22,14 @@ COMMANDS = [
     if re.match(r"    (\$ )?cdr-eval ", line)
 ]
 """Those that stand on a line of their own."""
+SHOWN = [line.partition("  #")[0].strip() for line in TEXT.splitlines() if line.startswith("cdr-eval ")]
+"""Those of a block of several, for checkpoints and servers that stand for the reader's own."""
 INLINE = re.findall(r"`(cdr-eval [^`]+)`", TEXT)
 NEEDS_HUB = "mistral-zephyr"
 """Checkpoints of 14 GB each."""
 SLOW = ("cdr-eval sample", "cdr-eval annotat", "cdr-eval tune", "cdr-eval tasks runs/")
-"""Minutes of sampling and training: here their options are read only; the tests of their folders run each on less."""
+"""Minutes of sampling and training: they run on less, in a folder for each part of the README."""
+LESS = {r"-n \d+": "-n 4", r"--limit \d+": "--limit 12", r"check bt minilab$": "check bt minilab --limit 60"}
 
 
 def test_what_stands_between_the_lines_is_a_command() -> None:
@@ -36,7 +39,7 @@ def test_what_stands_between_the_lines_is_a_command() -> None:
     assert len(COMMANDS) >= 11
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, *SHOWN])
 def test_every_option_of_a_command_is_one(command: str) -> None:
     found: click.Command = cli
     rest, context = command.split()[1:], click.Context(cli)
@@ -86,6 +89,40 @@ def test_a_command_runs_as_it_stands(command: str, folder: Path) -> None:
     found = re.search(r"All of it, with figures: (\S+)/leaderboard\.md", " ".join(done.stdout.split()))
     assert found is not None, done.stdout
     assert (folder / found[1] / "report.html").is_file()
+
+
+PARTS = [
+    [command for command in COMMANDS if command.startswith(SLOW) and command in part]
+    for part in TEXT.split("\n## ")
+    if re.search(r"^    (\$ )?cdr-eval sample", part, flags=re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("commands", PARTS, ids=lambda commands: commands[-1].split()[1])
+def test_sampling_labelling_and_training_run_one_after_another_on_less(commands: list[str], tmp_path: Path) -> None:
+    items = preference_items("train", seed=0, share=0.05)
+    rows = [
+        {"prompt": i.prompt[-1]["content"], "chosen": i.responses[0], "rejected": i.responses[1], "weight": k / 99}
+        for k, i in enumerate(items)
+    ]
+    (tmp_path / "pairs.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    for command in commands:
+        if command.startswith("cdr-eval tune"):
+            pytest.importorskip("trl")
+        small = command
+        for much, less in LESS.items():
+            small = re.sub(much, less, small)
+        done = subprocess.run(
+            [sys.executable, "-m", "cdr_eval.harness", *small.split()[1:]],
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+            cwd=tmp_path,
+            env=environment(tmp_path) | {"OMP_NUM_THREADS": "1"},
+        )
+        assert done.returncode == 0, f"{small}: {done.stderr}"
+        assert done.stdout.strip(), small
 
 
 def test_the_python_of_the_readme_runs(folder: Path) -> None:

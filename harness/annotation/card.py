@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pandas as pd
 import yaml
 
+from ...model_registry.licences import licence_of
 from .formats import Format
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def card_text(annotation: Mapping[str, Any], kind: Format, session: "Session | N
         "## Licences",
         "",
         "Those of the prompts, of the model that wrote the responses and of the checkpoints that label them apply.",
+        *_licences(session),
     ]
     return "\n".join(lines) + "\n"
 
@@ -99,6 +101,16 @@ def _facts(annotation: Mapping[str, Any], session: "Session | None") -> list[str
     if annotation["labels"]:
         lines.append(f"- labels that the statistics judge by: {annotation['labels']}")
     return lines
+
+
+def _licences(session: "Session | None") -> list[str]:
+    """A list of what the checkpoints' own cards name."""
+    if session is None:
+        return []
+    folders = {m.local.name: m.local.path for m in session.groups[0].members}
+    folders |= {m.local.whole.name: m.local.whole.path for m in session.groups[0].members}
+    licences = {name: licence_of(folder) for name, folder in folders.items()}
+    return ["", *(f"- {name}: {licence or 'none named beside its weights'}" for name, licence in licences.items())]
 
 
 def _command() -> str:

@@ -134,6 +134,7 @@ class PairReward:
         question = self.question(candidates.task)
         with open_executor(self.options) as executor:
             session = open_session(question, [self.comparison], self.registry, self.options, executor)
+            _check_templates(session.groups[0], self.options)
             return scoring_run.score_shard(session.groups, session.router, session.planner, session.runner, *shard)
 
 

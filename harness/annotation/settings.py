@@ -1,12 +1,14 @@
 """How rewards become preference data."""
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final, Literal
 
 from ...errors import UserError
 from .choosing import Choice
 from .formats import Format
-from .temperature import Weights
+
+Weights = Literal["none", "confidence", "sigmoid", "clip"]
+WEIGHTS: Final[tuple[Weights, ...]] = ("none", "confidence", "sigmoid", "clip")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ C is 1 everywhere.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
 
 import numpy as np
 from scipy.optimize import brentq
@@ -15,9 +14,7 @@ from scipy.special import expit
 from ...errors import UserError
 from ..statistics.arrays import Codes, Estimate, Floats
 from ..statistics.confidence import calibration, folds_of, inverse_temperature
-
-Weights = Literal["none", "confidence", "sigmoid", "clip"]
-WEIGHTS: Final[tuple[Weights, ...]] = ("none", "confidence", "sigmoid", "clip")
+from .settings import Weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,7 @@ import click
 from ...errors import UserError
 from ..annotation.choosing import Choice, Rule
 from ..annotation.formats import FORMATS
-from ..annotation.settings import Annotating
-from ..annotation.temperature import WEIGHTS
+from ..annotation.settings import WEIGHTS, Annotating
 from .evaluate import end_incomplete
 from .options import FILE, Output, options_of, output_options, scoring_options, split
 from .run_folders import check_of, free_folder
@@ -57,7 +56,6 @@ def annotate(data: str, output: Output, **given: Any) -> None:
     DATA is a file, folder or hub dataset such as `cdr-eval sample` writes. The output folder is a run directory and a
     data set of the hub in one, which TRL's trainers and `cdr-eval tune` read as it is.
     """
-    from ...reports.write import write_reports
     from ..annotate import annotate as annotated
     from ..annotate import score_shard
 
@@ -85,6 +83,8 @@ def annotate(data: str, output: Output, **given: Any) -> None:
         options=options,
         asked=check_of(output),
     )
+    from ...reports.write import write_reports
+
     out = output.out or free_folder(f"annotation-{Path(data).stem}", found.result.run, overwrite=output.overwrite)
     found.save(out, write_reports, overwrite=output.overwrite)
     _tell(found, out, output)

@@ -30,7 +30,22 @@ REGISTRY_OPTION = click.option(
 )
 
 
-@click.group(invoke_without_command=True)
+class _Models(click.Group):
+    """Lists checkpoints; a name is taken for that of one of them, and not for a command's."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Raises UserError for what is no command."""
+        if args[0] not in self.commands:
+            raise UserError(
+                f"`cdr-eval models` takes no name, and {args[0]!r} is none of its commands "
+                f"({', '.join(self.commands)}): it lists all checkpoints, or those of --family NAME."
+            )
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=_Models, invoke_without_command=True)
 @REGISTRY_OPTION
 @click.option("--family", metavar="NAME", help="Only the members of this family.")
 @click.option("--score-source", metavar="KEY", help="Show scores from this source and no other.")

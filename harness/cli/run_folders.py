@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
-from ...reports.run_format.results import check_out
+from ...reports.run_format.out_folder import check_out
 from ..comparisons import Comparison
 from ..options import Options
 from ..question import Question, asked_of

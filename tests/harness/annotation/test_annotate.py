@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +19,7 @@ import pyarrow.parquet as pq
 import pytest
 from cdr_eval.errors import UserError
 from cdr_eval.harness import Options, evaluate_pair
-from cdr_eval.harness.annotate import Annotation
+from cdr_eval.harness.annotate import Annotation, annotate
 from cdr_eval.harness.annotation.choosing import Choice
 from cdr_eval.harness.annotation.formats import FORMATS
 from cdr_eval.harness.annotation.settings import Annotating
@@ -78,6 +80,16 @@ def test_what_is_left_out_is_counted_and_never_chosen(annotated: Annotate, sampl
 def test_the_same_text_of_one_prompt_has_one_reward(annotated: Annotate):
     found = annotated().result.table("responses")
     assert (found.groupby(["item", "text"], observed=True)["reward"].nunique() <= 1).all()
+
+
+def test_the_card_names_checkpoints_weights_and_licences(llamas: Path, tmp_path: Path):
+    folders = [Path(shutil.copytree(llamas / name, tmp_path / name)) for name in ("dpo", "sft")]
+    (folders[0] / "README.md").write_text("---\nlicense: apache-2.0\n---\n", encoding="utf-8")
+    data = write_rows(tmp_path / "a.jsonl", [{"prompt": f"{k}?", "responses": ["yes", "no"]} for k in range(4)])
+    options = Options(store=tmp_path / "store", resamples=100)
+    card = annotate(str(data), strong=str(folders[0]), weak=str(folders[1]), variant="vanilla", options=options).card
+    assert re.findall(r"^- checkpoint (\w+), weights [0-9a-f]{64}$", card, re.MULTILINE) == ["dpo", "sft"]
+    assert card.endswith("- dpo: apache-2.0\n- sft: none named beside its weights\n")
 
 
 def test_agreement_is_that_of_the_judge_counted_by_hand(annotated: Annotate, sampled: Path):

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from cdr_eval.errors import UserError
-from cdr_eval.harness.annotate import annotate
+from cdr_eval.harness.annotate import annotate, score_shard
 from cdr_eval.harness.annotation.settings import Annotating
 from cdr_eval.harness.options import Options
 from cdr_eval.model_registry.registry import load_registry
@@ -98,6 +98,9 @@ def test_templates_that_differ(llamas: Path, mistrals: Path, tmp_path: Path):
     data = write_rows(tmp_path / "a.jsonl", sampled_rows(3))
     options = Options(store=tmp_path / "store")
     assert "templates" in refused(data, strong=str(llamas / "sft"), weak=str(changed), options=options)
+    asked = (str(llamas / "sft"), str(changed), "vanilla", (), (), options, (1, 1))
+    with pytest.raises(UserError, match="templates"):
+        score_shard(str(data), *asked)
 
 
 def cli(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":

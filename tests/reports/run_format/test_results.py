@@ -17,7 +17,7 @@ from cdr_eval.errors import UserError
 from cdr_eval.harness import Options, RunResult, evaluate_grid, evaluate_pair
 from cdr_eval.reports.run_format.checksums import CHECKSUMS
 from cdr_eval.reports.run_format.frames import declared_columns, make_frame
-from cdr_eval.reports.run_format.results import same
+from cdr_eval.reports.run_format.out_folder import same
 from cdr_eval.reports.run_format.tables import TABLES
 from pydantic import ValidationError
 
