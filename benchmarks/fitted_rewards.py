@@ -26,7 +26,7 @@ from cdr_eval.harness.statistics.arrays import Codes, Estimate, Floats, Mask
 from cdr_eval.harness.statistics.credits import credit
 from cdr_eval.harness.tables.rules import responses_of
 from cdr_eval.harness.tables.text_features import text_features
-from cdr_eval.harness.tables.unlabelled import MOST_DOUBTED
+from cdr_eval.harness.tables.unlabelled import LEAST_SCORED, MOST_DOUBTED
 from cdr_eval.harness.term_scores import scored_terms, term_question
 from cdr_eval.model_registry.registry import load_registry
 from cdr_eval.tasks.conditioning import IDENTITY
@@ -364,7 +364,8 @@ def sign_study(of: Table) -> Iterator[str]:
     yield "\n## Which way round?\n"
     yield "The sign of all estimates is set by the gaps, and refused where scores dealt to the checkpoints at random"
     yield f"would set it as clearly (p of {MOST_DOUBTED} or more). {SUBSETS} random parts of the family of each size;"
-    yield "upside down: estimate and truth correlate negatively.\n"
+    yield "upside down: estimate and truth correlate negatively. By such a table of other parts of this family the tool"
+    yield f"also asks for {LEAST_SCORED} checkpoints, since the scores of few mislead here, however clearly.\n"
     rng, rows, turned = np.random.default_rng(20), list[list[str]](), list[tuple[int, int]]()
     for size in (5, 6, 8, 12, 16):
         found = np.array([_sign(of, rng.choice(len(of.names), size, replace=False)) for _ in range(SUBSETS)])
