@@ -58,8 +58,8 @@ def _sentences(run: Run, info: UnlabelledInfo) -> list[str]:
     if info.mean_checkpoints:
         several = plural(min(MEAN_PAIRS, len(run.unlabelled)), "pair")
         text += (
-            f" {MEAN_FILE} is the mean of the {several} of highest estimate ({info.mean_checkpoints} passes a response): "
-            "a reward that `pair`, `grid` and `annotate` take with --reward."
+            f" {MEAN_FILE} is the mean of the {several} of highest estimate ({info.mean_checkpoints} passes a "
+            "response): a reward that `pair`, `grid` and `annotate` take with --reward."
         )
     warning = (
         "What is estimated is agreement with whatever the pairs have in common. A preference that all share is taken "
