@@ -339,8 +339,8 @@ def estimate_study(of: Table) -> Iterator[str]:
         "gap's line",
     ]
     yield from table([*head, "Spearman: estimate", "gap", "covered", "feature"], rows)
-    yield "\nWhere few are covered, what the pairs have in common is not what the labels say: the intervals take in which"
-    yield "items were drawn, and two models of difficulty, but not that. Read the estimates as an order of the pairs."
+    yield "\nWhere few are covered, what the pairs have in common is not what the labels say: the intervals take in"
+    yield "which items were drawn, and two models of difficulty, but not that. Read the estimates as an order of the pairs."
 
 
 def _product(of: Table, inside: Mask, gap: Floats) -> Floats:
@@ -399,9 +399,9 @@ def real_study(tables: dict[str, Table]) -> Iterator[str]:
     yield "\n## Real texts that these checkpoints do not understand\n"
     yield f"Up to {REAL_ITEMS} items, spread evenly, whose responses all checkpoints score. Refused where a feature"
     yield f"explains more than {100 * MOST_EXPLAINED:.0f}% of the agreement, or the gaps do not settle the sign."
-    yield "The family that was shipped first (commit 860bc48) was not refused on the Reasoning of rewardbench, where its"
-    yield "estimate was worthless: no feature that was tried there, symbols and characters a word among them, nor the"
-    yield "texts' likelihood, explained much of the agreement. A control sees only what it looks at.\n"
+    yield "The family that was shipped first (commit 860bc48) was not refused on the Reasoning of rewardbench, where"
+    yield "its estimate was worthless: no feature that was tried there, symbols and characters a word among them, nor"
+    yield "the texts' likelihood, explained much of the agreement. A control sees only what it looks at.\n"
     rows: list[list[str]] = []
     found: list[tuple[bool, bool, bool]] = []
     for source, of in tables.items():
