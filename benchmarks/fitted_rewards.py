@@ -340,7 +340,7 @@ def estimate_study(of: Table) -> Iterator[str]:
     ]
     yield from table([*head, "Spearman: estimate", "gap", "covered", "feature"], rows)
     yield "\nWhere few are covered, what the pairs have in common is not what the labels say: the intervals take in"
-    yield "which items were drawn, and two models of difficulty, but not that. Read the estimates as an order of the pairs."
+    yield "which items were drawn, and two models of difficulty, but not that. Take the estimates for an order."
 
 
 def _product(of: Table, inside: Mask, gap: Floats) -> Floats:
