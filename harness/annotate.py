@@ -239,7 +239,7 @@ def _temperature(
         fitted = _fitted(settings, reward, labelled)
         told = f"{fitted.source}, {shared:,} of whose prompts are annotated here" if shared else fitted.source
         return replace(fitted, source=told)
-    if settings.temperature == "auto" and isinstance(reward, CombinedReward):
+    if settings.temperature == "auto" and isinstance(reward, CombinedReward) and reward.file.labels:
         return Temperature(1.0, f"of the fit on {reward.file.labels:,} labels", calibrated=True)
     if settings.temperature == "auto":
         return auto_temperature(pairs.margin)

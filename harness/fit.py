@@ -43,13 +43,7 @@ class FittedReward:
         self, out: Path, add_reports: Callable[[Path], object] = lambda _: None, *, overwrite: bool = False
     ) -> Path:
         """Write run directory, fitted.yaml and fitted-sparse.yaml, whole or not at all. Raises UserError."""
-
-        def add(made: Path) -> None:
-            for name, file in zip(("fitted", "fitted-sparse"), self.files, strict=True):
-                (made / f"{name}.yaml").write_text(file.text(), encoding="utf-8", newline="\n")
-            add_reports(made)
-
-        return self.result.save(out, add, overwrite=overwrite)
+        return self.result.save(out, add_reports, overwrite=overwrite)
 
 
 def fit(
@@ -93,7 +87,9 @@ def fit(
         session = open_session(about, [comparison], known, options, executor)
         table, scored = scored_terms(session, terms)
     made = Fitting(question, table, scored, session, options)
-    return FittedReward(made.result(time.monotonic() - started), made.files)
+    result, (whole, sparse) = made.result(time.monotonic() - started), made.files
+    found = {"fitted.yaml": whole.text(), "fitted-sparse.yaml": sparse.text()}
+    return FittedReward(replace(result, files=found), made.files)
 
 
 def _comparison(found: Sequence[Comparison]) -> Comparison:

@@ -1,6 +1,6 @@
 """Fitted rewards beside the checkpoints of a run: checked before anything is loaded, then a row of rewards each."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -14,7 +14,7 @@ from ..model_registry.registry import Registry
 from ..model_registry.schema import Checkpoint
 from ..reports.run_format.run_info import FITTED
 from ..tasks.conditioning import Conditioning
-from .fitted_file import FittedFile, read_conditioning, read_fitted
+from .fitted_file import FittedFile, FittedTerm, read_conditioning, read_fitted
 from .options import Options
 from .question import Question
 from .statistics.arrays import Floats
@@ -115,6 +115,24 @@ def _opened(path: Path, file: FittedFile, question: Question, registry: Registry
             "overlap": overlap,
         },
         notes,
+    )
+
+
+def fitted_terms(
+    scored: "Sequence[GroupScores]", coefficients: Iterable[tuple[tuple[str, Conditioning], float]]
+) -> tuple[FittedTerm, ...]:
+    """The terms of a file, of coefficients by checkpoint and conditioning; those that are 0 are left out."""
+    member = {m.local.name: m.local for group in scored for m in group.group.members}
+    return tuple(
+        FittedTerm(
+            checkpoint=name,
+            model=member[name].checkpoint.model,
+            weights=member[name].weights,
+            conditioning=str(asked),
+            coefficient=coefficient,
+        )
+        for (name, asked), coefficient in coefficients
+        if coefficient != 0
     )
 
 

@@ -1,4 +1,4 @@
-"""fitted.yaml: a fitted reward as a file, Σ_k a_k · L_{m_k}(y | c_k) with coefficients that labels gave."""
+"""fitted.yaml: a reward as a file, Σ_k a_k · L_{m_k}(y | c_k) with coefficients that labels, or agreement, gave."""
 
 from collections.abc import Collection
 from hashlib import sha256
@@ -36,7 +36,7 @@ class FittedTerm(BaseModel):
     """SHA-256 of the weights that the coefficient is for."""
     conditioning: str
     coefficient: float = Field(allow_inf_nan=False)
-    """Logits a nat."""
+    """Logits a nat; where no label gave it, of no unit."""
 
 
 class FittedFile(BaseModel):
@@ -50,7 +50,7 @@ class FittedFile(BaseModel):
     task: str
     """What it was fitted on."""
     labels: int
-    """How many labelled items."""
+    """How many labelled items; none in a mean of pairs that agreement chose."""
     mean_per_token: bool
     criteria: str
     """SHA-256 of the criteria file; empty where no conditioning takes any."""
@@ -66,6 +66,8 @@ class FittedFile(BaseModel):
     @property
     def told(self) -> str:
         """What it is, as a clause."""
+        if not self.labels:
+            return f"a mean of pairs of {len(self.checkpoints)} checkpoints, chosen without labels on {self.task}"
         return f"a combination of {len(self.checkpoints)} checkpoints, fitted on {self.labels:,} labels of {self.task}"
 
     def text(self) -> str:

@@ -7,7 +7,7 @@ from .document import Block, Bullets, Cell, Document, Paragraph, Picture, Sectio
 from .formatting import MISSING, count, joined, plain, plural
 from .methods import methods_section
 from .run_format.reading import Run
-from .run_format.run_info import UnlabelledInfo
+from .run_format.run_info import MEAN_FILE, MEAN_PAIRS, UnlabelledInfo
 from .run_format.tables import UnlabelledRow
 
 SHOWN = 15
@@ -55,6 +55,12 @@ def _sentences(run: Run, info: UnlabelledInfo) -> list[str]:
     cheapest = next((row for row in run.unlabelled if row.cheapest), best)
     if cheapest is not best:
         text += f" The cheapest of these is {cheapest.strong} over {cheapest.weak} ({_interval(cheapest)}%)."
+    if info.mean_checkpoints:
+        several = plural(min(MEAN_PAIRS, len(run.unlabelled)), "pair")
+        text += (
+            f" {MEAN_FILE} is the mean of the {several} of highest estimate ({info.mean_checkpoints} passes a "
+            "response): a reward that `pair`, `grid` and `annotate` take with --reward."
+        )
     warning = (
         "What is estimated is agreement with whatever the pairs have in common. A preference that all share is taken "
         "for quality, and no statistic of the votes can tell; look at what they prefer before you trust it."
@@ -69,8 +75,10 @@ def _validation(run: Run) -> list[str]:
         return []
     error = sum(abs(a - b) for a, b in known) / len(known)
     best = run.unlabelled[0].accuracy
+    inside = sum((r.ci_low or 0) <= (r.accuracy or 0) <= (r.ci_high or 0) for r in run.unlabelled)
     text = (
-        f"The labels, which took no part, say: mean absolute error {error:.1f} points over {plural(len(known), 'pair')}"
+        f"The labels, which took no part, say: mean absolute error {error:.1f} points over "
+        f"{plural(len(known), 'pair')}, of which {inside} lie inside their intervals"
     )
     return [f"{text}; the recommended pair is right on {best:.1f}%." if best is not None else f"{text}."]
 

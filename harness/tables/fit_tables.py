@@ -12,8 +12,8 @@ from ...errors import UserError
 from ...reports.run_format.frames import make_frame
 from ...reports.run_format.results import RunResult
 from ...reports.run_format.run_info import FITTED
-from ..fitted import criteria_hash
-from ..fitted_file import FITTED_FORMAT, FittedFile, FittedTerm, problem_hashes
+from ..fitted import criteria_hash, fitted_terms
+from ..fitted_file import FITTED_FORMAT, FittedFile, problem_hashes
 from ..fitting.bradley_terry import STRENGTHS, Fit, coefficient_interval, fit
 from ..fitting.compared import FOLDS, Compared, compared
 from ..fitting.cross_fitting import Candidates, OutOfFold, best_pair, learning_curve, out_of_fold
@@ -289,18 +289,8 @@ class Fitting:
         return notes
 
     def _file(self, name: str, made: Fit) -> FittedFile:
-        member = {m.local.name: m.local for group in self.scored for m in group.group.members}
-        terms = [
-            FittedTerm(
-                checkpoint=checkpoint,
-                model=member[checkpoint].checkpoint.model,
-                weights=member[checkpoint].weights,
-                conditioning=str(asked),
-                coefficient=float(made.coefficients[k]),
-            )
-            for k, (checkpoint, asked) in enumerate(self.table.terms)
-            if made.coefficients[k] != 0
-        ]
+        numbers: list[float] = made.coefficients.tolist()
+        terms = fitted_terms(self.scored, zip(self.table.terms, numbers, strict=True))
         under_criteria = any(term.conditioning.startswith("criteria") for term in terms)
         return FittedFile(
             format=FITTED_FORMAT,
@@ -309,6 +299,6 @@ class Fitting:
             labels=len(np.unique(self.data.item)),
             mean_per_token=self.options.mean,
             criteria=criteria_hash(self.question, self.options) if under_criteria else "",
-            terms=tuple(terms),
+            terms=terms,
             problems=problem_hashes(self.question.task),
         )

@@ -50,17 +50,18 @@ def run_result(facts: RunFacts, labels: Sequence[Label], rewards: NDArray[np.flo
     else:
         tables |= {"pairs": pairs_table(accuracy, facts), **grid_analyses(facts, labels, rewards, sample)}
     run = run_record(facts, int((margins == 0).sum()))
+    found: dict[str, str] = {}
     if options.ignore_labels:
-        run["unlabelled"], estimated = unlabelled_tables(facts, labels, rewards)
+        run["unlabelled"], estimated, found = unlabelled_tables(facts, labels, rewards)
         tables |= estimated
-    return RunResult(run, tables)
+    return RunResult(run, tables, found)
 
 
 def unlabelled_result(facts: RunFacts, labels: Sequence[Label], rewards: NDArray[np.float64]) -> RunResult:
     """The run record and the tables of a grid on items without labels: no accuracy is measured, all are estimated."""
     question = facts.question
     nothing = np.full(len(question.task.items), np.nan)
-    estimated, tables = unlabelled_tables(facts, labels, rewards)
+    estimated, tables, found = unlabelled_tables(facts, labels, rewards)
     written: dict[str, pd.DataFrame | Frames] = {
         "items": items_table(question, facts.scored, (nothing, nothing)),
         "rewards": rewards_table(labels, rewards, question.task.items.ids, question.task.items.counts),
@@ -69,7 +70,7 @@ def unlabelled_result(facts: RunFacts, labels: Sequence[Label], rewards: NDArray
         **({"left_out": left_out_table(question.task)} if question.task.reading.left_out else {}),
         **tables,
     }
-    return RunResult({**run_record(facts, 0), "unlabelled": estimated}, written)
+    return RunResult({**run_record(facts, 0), "unlabelled": estimated}, written, found)
 
 
 def against_vanilla(labels: Sequence[Label]) -> list[tuple[int, int]]:

@@ -1,5 +1,6 @@
 """A grid without labels: every pair's accuracy from how pairs agree, and what else could make them agree."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -8,7 +9,11 @@ import pandas as pd
 
 from ...errors import UserError
 from ...reports.run_format.frames import make_frame
+from ...reports.run_format.run_info import MEAN_FILE, MEAN_PAIRS
+from ...tasks.conditioning import IDENTITY
 from ..alignment_gap.recommend import recommend
+from ..fitted import fitted_terms
+from ..fitted_file import FITTED_FORMAT, FittedFile
 from ..fitting.agreement import Agreement, agreement, disjoint, identified, sign_p_value
 from ..fitting.compared import Compared, unlabelled
 from ..fitting.controls import MOST_EXPLAINED, control
@@ -23,6 +28,8 @@ from .text_features import text_features
 
 LEAST_EXPLAINED: Final = 0.5
 """Of the votes' correlations: with less, one factor is no account of them."""
+LEAST_SCORED: Final = 10
+"""Checkpoints with a score: of fewer, one family's scores set the sign wrongly too often, however clearly."""
 MOST_DOUBTED: Final = 0.05
 """The sign's p-value; with a larger one everything may be upside down."""
 LEAST_ITEMS: Final = 20
@@ -30,8 +37,8 @@ LEAST_ITEMS: Final = 20
 
 def unlabelled_tables(
     facts: RunFacts, labels: Sequence[Label], rewards: Floats
-) -> tuple[dict[str, Any], dict[str, pd.DataFrame]]:
-    """What run.json says of the estimates, and the tables `unlabelled` and `controls`, of rewards (rows, R).
+) -> tuple[dict[str, Any], dict[str, pd.DataFrame], dict[str, str]]:
+    """Of rewards (rows, R): what run.json says of the estimates, tables `unlabelled` and `controls`, and MEAN_FILE.
 
     Raises UserError for a grid whose accuracies agreement does not identify.
     """
@@ -47,7 +54,9 @@ def unlabelled_tables(
     found = agreement(voted, data.weight, data.cluster, apart, gap, options.resamples, options.seed)
     doubt = sign_p_value(found.accuracy, strong, weak, score, options.seed)
     controls = _controls(facts, data, voted, apart, found)
-    refused = _refused(found, controls, benchmark, doubt)
+    refused = _refused(found, controls, benchmark, int((~np.isnan(score)).sum()), doubt)
+    table = _pairs_table(facts, [labels[row] for row in rows], data, found)
+    mean = _mean(facts, table) if variant == "vanilla" and not refused else None
     info = {
         "variant": variant,
         "items": len(np.unique(data.item)),
@@ -57,9 +66,9 @@ def unlabelled_tables(
         "benchmark": benchmark,
         "sign_p": doubt,
         "refused": refused,
+        "mean_checkpoints": len(mean.checkpoints) if mean else 0,
     }
-    table = _pairs_table(facts, [labels[row] for row in rows], data, found)
-    return info, {"unlabelled": table, "controls": controls}
+    return info, {"unlabelled": table, "controls": controls}, {MEAN_FILE: mean.text()} if mean else {}
 
 
 def _once(labels: Sequence[Label], variant: str | None) -> list[int]:
@@ -120,7 +129,7 @@ def _controls(facts: RunFacts, data: Compared, voted: Floats, apart: Any, found:
     return make_frame("controls", sorted(rows, key=lambda row: -float(str(row[2]))))
 
 
-def _refused(found: Agreement, controls: pd.DataFrame, benchmark: str, doubt: float) -> str:
+def _refused(found: Agreement, controls: pd.DataFrame, benchmark: str, known: int, doubt: float) -> str:
     """Why the estimates are not to be used, as a clause; empty where nothing speaks against them."""
     first = controls.iloc[0]
     if float(first["explained"]) > MOST_EXPLAINED:
@@ -130,6 +139,11 @@ def _refused(found: Agreement, controls: pd.DataFrame, benchmark: str, doubt: fl
         )
     if not benchmark:
         return "no checkpoint has a benchmark score, so that nothing says whether the pairs agree on good or on bad"
+    if known < LEAST_SCORED:
+        return (
+            f"scores of {known} checkpoints are too few to say whether the pairs agree on good or on bad, which takes "
+            f"{LEAST_SCORED}"
+        )
     if doubt >= MOST_DOUBTED:
         return (
             f"whether the pairs agree on good or on bad is not settled: scores on {benchmark} dealt to the checkpoints "
@@ -158,6 +172,26 @@ def _pairs_table(facts: RunFacts, labels: Sequence[Label], data: Compared, found
         marks = bool(order.tied[rank]), bool(order.cheapest[rank])
         rows.append([*both[pair], n, *numbers[pair].tolist(), *marks])
     return make_frame("unlabelled", rows)
+
+
+def _mean(facts: RunFacts, table: pd.DataFrame) -> FittedFile | None:
+    """The mean of the pairs of highest estimate as a reward, None where they cancel."""
+    chosen = table.head(MEAN_PAIRS)
+    count = Counter(chosen["strong"].tolist())
+    count.subtract(chosen["weak"].tolist())
+    terms = fitted_terms(facts.scored, (((name, IDENTITY), n / len(chosen)) for name, n in count.items()))
+    if not terms:
+        return None
+    return FittedFile(
+        format=FITTED_FORMAT,
+        name=f"mean of {len(chosen)} pairs",
+        task=facts.question.task.name,
+        labels=0,
+        mean_per_token=facts.options.mean,
+        criteria="",
+        terms=terms,
+        problems="",
+    )
 
 
 def _truth(grades: Floats, data: Compared) -> Floats:

@@ -6,7 +6,7 @@ import os
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ class RunResult:
     """The content of run.json."""
     tables: Mapping[str, pd.DataFrame | Stream]
     """File stem → table, as the schema has it; a large one as a function that makes its frames one by one."""
+    files: Mapping[str, str] = field(default_factory=dict[str, str])
+    """File name → YAML of the rewards that the run made, as `--reward` takes them."""
 
     def __repr__(self) -> str:
         pairs, task = self.run["pairs"], self.run["task"]
@@ -89,7 +91,8 @@ class RunResult:
         for stem, table in TABLES.items():
             if (folder / table.file).exists():
                 tables[stem] = _loaded(run, stem) if table.suffix == "csv" else stream_table(folder / table.file)
-        return cls(json.loads((folder / "run.json").read_text(encoding="utf-8")), tables)
+        found = {file.name: file.read_text(encoding="utf-8") for file in sorted(folder.glob("*.yaml"))}
+        return cls(json.loads((folder / "run.json").read_text(encoding="utf-8")), tables, found)
 
     def save(
         self, out: Path | str, add_reports: Callable[[Path], object] = lambda _: None, *, overwrite: bool = False
@@ -125,6 +128,8 @@ class RunResult:
         for stem, table in self.tables.items():
             write_table(stem, table, folder)
         write_sums(folder, list(folder.iterdir()))
+        for name, text in self.files.items():
+            (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _percent(share: float) -> str:

@@ -12,6 +12,10 @@ ANNOTATOR: Final = "annotator"
 """What stands in the place of a variant for the reward of an annotator."""
 FITTED: Final = "fitted"
 """The same for a combination of several checkpoints whose coefficients come from labels."""
+MEAN_FILE: Final = "mean.yaml"
+"""Of a grid without labels: the mean of several pairs as a reward."""
+MEAN_PAIRS: Final = 10
+"""At most so many."""
 
 
 class UsedScore(Record):
@@ -120,6 +124,7 @@ class UnlabelledInfo(Record):
         description="how often scores dealt at random to the checkpoints would set the sign as clearly"
     )
     refused: str = Field(description="why nothing is recommended, as a clause; empty where something is")
+    mean_checkpoints: Count = Field(description="checkpoints of the mean of several pairs, mean.yaml; 0: not written")
 
 
 class Counts(Record):

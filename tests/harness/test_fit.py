@@ -240,12 +240,38 @@ def test_four_checkpoints_are_too_few_for_an_estimate_without_labels(folder: Pat
     assert "takes five checkpoints" in told
 
 
-def test_a_report_of_an_unlabelled_grid_recommends_or_says_why_not(folder: Path):
+def test_a_report_of_an_unlabelled_grid_says_why_it_recommends_nothing(folder: Path):
     ended = command(
         *("grid", "--models", MODELS, "--task", folder / "unlabelled.jsonl", "--store", folder / "store"),
         *("--out", folder / "grid", "--resamples", "200"),
     )
     assert ended.returncode == 0, ended.stderr
-    assert "Accuracy without labels" in ended.stdout
-    assert "By agreement alone, use minilab-" in ended.stdout or "No pair is recommended" in ended.stdout
+    assert "No pair is recommended" in ended.stdout
     assert (folder / "grid" / "unlabelled.csv").is_file()
+    assert not (folder / "grid" / "mean.yaml").exists()
+
+
+def test_the_mean_of_the_pairs_of_highest_estimate_is_a_reward_that_labels_may_judge(folder: Path, options: Options):
+    more = ("base-300", "base-700", "base-1000", "base", "sft-300", "sft", "dpo-1", "dpo-3", "orpo", "simpo")
+    names = [f"minilab-{name}" for name in more]
+    ended = command(
+        *("grid", "--models", ",".join(names), "--task", folder / "unlabelled.jsonl", "--store", folder / "store"),
+        *("--out", folder / "mean", "--resamples", "200"),
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "By agreement alone, use minilab-" in ended.stdout
+    assert "mean.yaml is the mean of the 10 pairs of highest estimate" in " ".join(ended.stdout.split())
+    mean = folder / "mean" / "mean.yaml"
+    judging = Options(store=options.store, resamples=200, fitted=(mean,))
+    pair = (names[7], names[3])
+    found = evaluate_pair(*pair, task=str(folder / "others.jsonl"), variants=["vanilla"], options=judging)
+    alone = evaluate_grid(
+        models=names, task=str(folder / "others.jsonl"), variants=["vanilla"], options=options
+    ).rewards
+    top = read_run(folder / "mean").unlabelled[:10]
+    rows = [alone.query("strong == @one.strong and weak == @one.weak")["reward"].to_numpy() for one in top]
+    assert len(rows) == 10
+    own = found.rewards.query("variant == 'fitted'")["reward"].to_numpy()
+    assert own == pytest.approx(np.mean(rows, axis=0), abs=1e-9)
+    made = annotate(str(folder / "unlabelled.jsonl"), fitted=mean, options=options)
+    assert not made.result.run["annotation"]["temperature"]["calibrated"]
