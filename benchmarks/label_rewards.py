@@ -31,7 +31,7 @@ SEEDS: Final = (0, 1, 2)
 """Of the drawn rejected responses and of training."""
 PROMPTS: Final = 1500
 SAMPLES: Final = 8
-EPOCHS: Final = 2.0
+EPOCHS: Final = 1.0
 STRONG: Final = "minilab-dpo-3"
 TEMPERATURES: Final = (1.2, 1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4)
 """At which the start is sampled too, for what sharpening alone brings."""
