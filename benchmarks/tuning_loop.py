@@ -143,8 +143,9 @@ class Lab:
 
 def write_rows(path: Path, rows: Sequence[Row]) -> Path:
     """The rows as JSON lines; returns the path."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return temporary.replace(path)  # whole at once, where several processes share the work of an experiment
 
 
 def difference(a: Floats, b: Floats, seed: int = 0) -> Estimate:

@@ -50,10 +50,10 @@ def report(start: Floats, sizes: dict[tuple[int, int, float], Found], made: str)
     yield f"# How much tuning tells good labels from better ones?\n\n{made}\n"
     yield (
         f"Gains in good answers among 8 samples over the start's {100 * start.mean():.1f}%, in points, paired by "
-        f"prompt, one seed, 95% bootstrap interval over {len(start)} validation prompts (with words and numbers "
-        f"that neither training nor held-out prompts have). Labels of the judge against those of {REWARD}. The rule, fixed before: the size whose "
-        "difference is the most times its half width, among those whose arm takes at most twice as long as the "
-        "quickest.\n"
+        f"prompt, one seed, 95% bootstrap interval over {len(start)} validation prompts (with words and numbers that "
+        f"neither training nor held-out prompts have). Labels of the judge against those of {REWARD}. The rule, fixed "
+        "before: the size whose difference is the most times its half width, among those whose arm takes at most twice "
+        "as long as the quickest.\n"
     )
     yield "| prompts | samples | epochs | pairs | reward | judge | difference | half width | seconds an arm |"
     yield "|---|---|---|---|---|---|---|---|---|"
