@@ -27,14 +27,13 @@ from cdr_eval.model_registry.registry import load_registry
 from cdr_eval.tasks.item import Item, Turn
 from cdr_eval.tasks.items import Items
 from cdr_eval.tasks.minilab.prompts import Prompt
+from cdr_eval.tasks.minilab.words import Split
 from cdr_eval.tasks.minilab.world import CRITERIA, SECTIONS, is_good, training_prompts
 from cdr_eval.tasks.task import Section, Task
 
 POLICY: Final = "minilab-sft"
 JUDGED: Final = 8
 """Samples a held-out prompt."""
-VALIDATION_FROM: Final = 6000
-"""Training prompts from this one on are tuned on by no experiment."""
 RESAMPLES: Final = 10_000
 _SAMPLING: Final = Sampling(batch=2048, max_new_tokens=MAX_NEW_TOKENS)
 CPU: Final = Options(device="cpu")
@@ -66,8 +65,8 @@ class Lab:
     prompts: int
     per_section: int = 120
     """Held-out prompts of each of the four sections."""
-    validation: bool = False
-    """Judge on as many training prompts beyond those that are tuned on, instead of on held-out ones."""
+    split: Split = "benchmark"
+    """Of the prompts that are judged; no two splits share an entity or a number combination."""
 
     def folder(self, name: str) -> Path:
         """A folder of this name."""
@@ -77,9 +76,7 @@ class Lab:
 
     def judged(self) -> list[Prompt]:
         """The prompts whose answers the judge counts."""
-        if self.validation:
-            return training_prompts(VALIDATION_FROM + 4 * self.per_section)[VALIDATION_FROM:]
-        return benchmark_prompts(self.per_section)
+        return benchmark_prompts(self.per_section, split=self.split)
 
     def outcome(self, model: str, name: str, temperature: float = 1.0) -> Outcome:
         """Sample and judge; the same random numbers for every model."""
@@ -146,8 +143,9 @@ class Lab:
 
 def write_rows(path: Path, rows: Sequence[Row]) -> Path:
     """The rows as JSON lines; returns the path."""
-    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return path
+    temporary = path.with_name(f".{os.getpid()}.{path.name}")
+    temporary.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return temporary.replace(path)  # whole at once, where several processes share the work of an experiment
 
 
 def difference(a: Floats, b: Floats, seed: int = 0) -> Estimate:

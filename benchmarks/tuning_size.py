@@ -2,7 +2,7 @@
 
     python -m benchmarks.tuning_size FOLDER > benchmarks/results/tuning_size.md
 
-The size of label_rewards' experiment, chosen before that ran: on validation prompts, and with two arms above 80% right
+The size of label_rewards' experiment: on validation prompts, and with two arms above 80% right
 labels that should differ, the judge's labels and those of DPO-3 over SFT. Taken is the size whose difference is the
 most times its half width, among those whose arm takes at most twice as long as the quickest.
 """
@@ -50,10 +50,10 @@ def report(start: Floats, sizes: dict[tuple[int, int, float], Found], made: str)
     yield f"# How much tuning tells good labels from better ones?\n\n{made}\n"
     yield (
         f"Gains in good answers among 8 samples over the start's {100 * start.mean():.1f}%, in points, paired by "
-        f"prompt, one seed, 95% bootstrap interval over {len(start)} validation prompts (training prompts that are "
-        f"tuned on nowhere). Labels of the judge against those of {REWARD}. The rule, fixed before: the size whose "
-        "difference is the most times its half width, among those whose arm takes at most twice as long as the "
-        "quickest.\n"
+        f"prompt, one seed, 95% bootstrap interval over {len(start)} validation prompts (with words and numbers that "
+        f"neither training nor held-out prompts have). Labels of the judge against those of {REWARD}. The rule, fixed "
+        "before: the size whose difference is the most times its half width, among those whose arm takes at most twice "
+        "as long as the quickest.\n"
     )
     yield "| prompts | samples | epochs | pairs | reward | judge | difference | half width | seconds an arm |"
     yield "|---|---|---|---|---|---|---|---|---|"
@@ -70,7 +70,7 @@ def main() -> None:
     """Run both arms at every size and print the page."""
     disable_progress_bar()
     folder = Path(sys.argv[1])
-    labs = {size: Lab(folder / "-".join(map(str, size)), size[0], validation=True) for size in SIZES}
+    labs = {size: Lab(folder / "-".join(map(str, size)), size[0], split="validation") for size in SIZES}
     sizes = {size: found(lab, *size[1:]) for size, lab in labs.items()}
     start = labs[SIZES[0]].outcome(POLICY, "start").good
     for line in report(start, sizes, made_by("tuning_size", folder)):

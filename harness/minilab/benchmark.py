@@ -17,6 +17,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from ...errors import UserError
 from ...tasks.minilab.prompts import Prompt
+from ...tasks.minilab.words import Split
 from ...tasks.minilab.world import SECTION_OF, SECTIONS, SUBSETS, distinct_prompts, is_good
 from .generation import generate
 
@@ -44,15 +45,17 @@ class Judgement:
     """Share of good greedy generations by section, in per cent."""
 
 
-def benchmark_prompts(per_section: int, names: Collection[str] = SUBSETS.keys()) -> list[Prompt]:
-    """Distinct prompts of the benchmark split (no test item shares an entity or a number combination with them)."""
+def benchmark_prompts(
+    per_section: int, names: Collection[str] = SUBSETS.keys(), split: Split = "benchmark"
+) -> list[Prompt]:
+    """Distinct prompts of a split (no test item shares an entity or a number combination with those of another)."""
     rng = random.Random(BENCHMARK_SEED)
     prompts: list[Prompt] = []
     for subsets in SECTIONS.values():
         wanted = {subset: weight for subset, weight in subsets.items() if subset.name in names}
         total = sum(wanted.values())
         for subset, weight in wanted.items():
-            prompts += distinct_prompts(subset, "benchmark", per_section * weight // total, rng)
+            prompts += distinct_prompts(subset, split, per_section * weight // total, rng)
     return prompts
 
 

@@ -33,7 +33,7 @@ SETTINGS = {
     "--epochs must be above 0": ("--epochs", "nan"),
     "--warmup and --weight-decay must be 0 or more": ("--warmup", -1),
     "weight-decay must be 0 or more.": ("--weight-decay", "nan"),
-    "no optimizer 'adam'; did you mean adamw": ("--optimizer", "adam"),
+    "no optimizer 'adam'; did you mean ada": ("--optimizer", "adam"),
     "do not divide into micro-batches of 3": ("--batch", 16, "--micro-batch", 3),
     "--lora 'r=eight' is not understood": ("--lora", "r=eight"),
     "r and alpha of 1 or more": ("--lora", "r=0"),
