@@ -107,15 +107,15 @@ READING: Final = """\
 ## What it says
 
 Written after the run. From which noise on does the weak annotator beat the human? At none of these: it loses at 0 and
-0.2, and at 0.35 nothing is decided, where the human's own labels gain next to nothing either; an annotator that learns
-from noisy labels is worse than they are. Do weights beat none? At 0.2 by half a point, elsewhere undecided; which of
-C1 to C4 makes no difference that shows. Does selection beat weights? Without noise yes, at equal steps; at 0.35, where
-the annotator knows next to nothing, weights do. Selection gains by the steps as much as by the labels: at equal epochs no
-share beats all pairs. Under IPO and rDPO it is the same, the annotator loses to the human. What the annotator
-adds to the labels that it learned from is undecided. The weights that a judge would give are worth 3.3 points, so
-that the idea is sound and the annotator's confidence is what is lacking. Rows of one seed carry that seed's luck, which
-no interval here contains: under the main ways seeds differ by up to 2.6 points. The minutes are those of a machine at
-several times its load; an arm alone takes 15 seconds.
+0.2, and at 0.35 nothing is decided, where the human's own labels gain next to nothing either; an annotator that
+learns from noisy labels is worse than they are. Do weights beat none? At 0.2 by half a point, elsewhere undecided;
+which of C1 to C4 makes no difference that shows. Does selection beat weights? Without noise yes, at equal steps; at
+0.35, where the annotator knows next to nothing, weights do. Selection gains by the steps as much as by the labels: at
+equal epochs no share beats all pairs. Under IPO and rDPO it is the same, the annotator loses to the human. What the
+annotator adds to the labels that it learned from is undecided. The weights that a judge would give are worth 3.3
+points, so that the idea is sound and the annotator's confidence is what is lacking. Rows of one seed carry that
+seed's luck, which no interval here contains: under the main ways seeds differ by up to 2.6 points. The minutes are
+those of a machine at several times its load; an arm alone takes 15 seconds.
 """
 """What the figures say, written after the run."""
 
