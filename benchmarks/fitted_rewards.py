@@ -21,10 +21,10 @@ from cdr_eval.harness.fitting.cross_fitting import DIFFERENCE, FITTED, PAIR, bes
 from cdr_eval.harness.fitting.sparse import forward_order, terms_of
 from cdr_eval.harness.options import Options
 from cdr_eval.harness.question import ask
+from cdr_eval.harness.rules import responses_of
 from cdr_eval.harness.session import open_session
 from cdr_eval.harness.statistics.arrays import Codes, Estimate, Floats, Mask
 from cdr_eval.harness.statistics.credits import credit
-from cdr_eval.harness.tables.rules import responses_of
 from cdr_eval.harness.tables.text_features import text_features
 from cdr_eval.harness.tables.unlabelled import LEAST_SCORED, MOST_DOUBTED
 from cdr_eval.harness.term_scores import scored_terms, term_question

@@ -14,8 +14,8 @@ from typing import Final
 
 import numpy as np
 from cdr_eval.harness.statistics.arrays import Floats
+from cdr_eval.reports.run_format.evaluation_tables import ChainRow, GapStatistic, RecommendationRow
 from cdr_eval.reports.run_format.reading import Run, read_run
-from cdr_eval.reports.run_format.tables import ChainRow, GapStatistic, RecommendationRow
 from scipy.stats import rankdata
 
 RESULTS: Final = Path(__file__).parent / "results"
