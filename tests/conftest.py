@@ -1,7 +1,6 @@
 """Small checkpoints, and a hub that is offline, for every test; `--hypothesis-profile=long` for more fuzzing."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,16 +9,6 @@ from hypothesis import settings
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 settings.register_profile("long", max_examples=10_000)
-
-
-@pytest.fixture(autouse=True)
-def own_environment() -> Iterator[None]:
-    """Commands run in this process set variables (`--quiet`, `--offline`) that no later test may inherit."""
-    before = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
-    yield
-    for name in os.environ.keys() - before.keys() - {"PYTEST_CURRENT_TEST"}:
-        del os.environ[name]
-    os.environ.update(before)
 
 
 @pytest.fixture(scope="session")

@@ -212,8 +212,8 @@ def test_no_library_shows_a_bar_where_none_is_asked_for(hub: Hub, tmp_path: Path
 
 
 def everything(hub: Hub, home: Path, *arguments: str) -> str:
-    """All that a command prints."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
+    """All that a command prints; commands that were run in this process may have left variables of `--quiet`."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith(("HF_", "TQDM_"))}
     environment |= {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home)}
     command = [sys.executable, "-m", "cdr_eval.harness", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120, check=False)

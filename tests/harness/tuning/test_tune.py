@@ -100,13 +100,15 @@ def test_two_processes_and_accumulation_take_the_step_of_one_process(llamas, pai
     }
     start = load_file(llamas / "sft" / "model.safetensors")
     moved = {}
+    if extra:  # what each brings alone is seen without an adapter
+        ways = {name: ways[name] for name in ("one", "both")}
     for name, way in ways.items():
         out = tmp_path / name
         subprocess.run(command(*arguments, *way, "--out", out, "--quiet"), check=True, env=one_thread())
         assert json.loads((out / "run.json").read_text())["processes"] == (2 if "--launch" in way else 1)
         moved[name] = {key: value - start[key] for key, value in weights(out).items()}
     assert max(float(value.abs().max()) for value in moved["one"].values()) > 1e-2
-    for name in ("accumulated", "two", "both"):
+    for name in ways:
         for key, value in moved["one"].items():
             assert torch.allclose(moved[name][key], value, atol=1e-6), (name, key)
 
