@@ -257,7 +257,8 @@ def draw(points: Mapping[str, tuple[float, Estimate]], folder: Path) -> None:
     """Gain in points against the share of right labels, by arm, as label_rewards.svg."""
     rows = [{"labels": 100 * x, "gain": y.value, "low": y.low, "high": y.high} for x, y in points.values()]
     right = [row["labels"] for row in rows]
-    frame = Frame(min(right) - 3, max(right) + 3, min(r["low"] for r in rows) - 1, max(r["high"] for r in rows) + 1)
+    ends = min(r["low"] for r in rows) - 1, max(r["high"] for r in rows) + 1
+    frame = Frame(min(right) - 3, max(right) + 8, *ends, width=800, height=600)  # several arms lie close together
     x = alt.X(
         "labels:Q", title="right labels (per cent)", scale=alt.Scale(domain=[frame.left, frame.right], nice=False)
     )
@@ -270,7 +271,7 @@ def draw(points: Mapping[str, tuple[float, Estimate]], folder: Path) -> None:
             y=alt.Y("gain:Q", scale=up, title="gain in good answers (points)")
         ),
         place_labels(
-            [(100 * x, y.value, name) for name, (x, y) in points.items()],
+            [(100 * x, y.value, name) for name, (x, y) in sorted(points.items(), key=lambda arm: -arm[1][1].value)],
             [(row["labels"], row["gain"]) for row in rows],
             frame,
         ),
