@@ -64,9 +64,7 @@ class OpenModels:
         return self._held is not None
 
     def release(self) -> None:
-        """Let the model go, where there is one: to look for what nothing refers to takes a while."""
-        if self._held is None:
-            return
+        """Let the model go."""
         self._held = None
         gc.collect()
         torch: Any = sys.modules.get("torch")
