@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import UserError
 from ..model_registry.checkpoint_files import find_checkpoint
 from ..model_registry.registry import load_registry
-from ..reports.exports import chosen_and_rejected
+from ..reports.run_format.preferences import chosen_and_rejected
 from ..reports.run_format.results import RunResult
 from ..tasks.conditioning import Conversation
 from ..tasks.item import Turn

@@ -7,7 +7,8 @@ from typing import Any
 
 from .common_sections import described
 from .escaping import file_stem
-from .exports import chosen_and_rejected, numbers_of, reward_name, rows_of, run_of_rewards, table_of, write_lines
+from .exports import numbers_of, reward_name, rows_of, run_of_rewards, table_of, write_lines
+from .run_format.preferences import chosen_and_rejected
 from .scores import collect_scores
 
 
