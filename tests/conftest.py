@@ -1,6 +1,7 @@
 """Small checkpoints, and a hub that is offline, for every test; `--hypothesis-profile=long` for more fuzzing."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -8,21 +9,25 @@ from hypothesis import settings
 
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["OMP_NUM_THREADS"] = "1"  # two workers of pytest, and what they start, share two cores
+signal.signal(
+    signal.SIGINT, signal.default_int_handler
+)  # what a shell runs in the background inherits its being ignored
 settings.register_profile("long", max_examples=10_000)
+settings.register_profile("short", max_examples=40)
+settings.load_profile("short")
 
 
 @pytest.fixture(scope="session")
-def two_threads() -> None:
-    """Two threads, and no progress bars of transformers, in whatever the tests load."""
-    import torch
+def no_bars() -> None:
+    """No progress bars of transformers in whatever the tests load."""
     from transformers.utils import logging
 
-    torch.set_num_threads(2)
     logging.disable_progress_bar()
 
 
 @pytest.fixture(scope="session")
-def llamas(two_threads: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def llamas(no_bars: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of three Llamas, `base`, `sft` and `dpo`, that share a byte-level tokenizer and ChatML."""
     from tests.checkpoints import byte_level_tokenizer, save_llama
 
@@ -34,7 +39,7 @@ def llamas(two_threads: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def mistrals(two_threads: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def mistrals(no_bars: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of two Mistrals, `base` and `sft`, that share a SentencePiece-like tokenizer and [INST] turns."""
     from tests.checkpoints import save_mistral, sentencepiece_tokenizer
 

@@ -64,7 +64,9 @@ class OpenModels:
         return self._held is not None
 
     def release(self) -> None:
-        """Let the model go."""
+        """Let the model go, if there is one."""
+        if self._held is None:
+            return
         self._held = None
         gc.collect()
         torch: Any = sys.modules.get("torch")

@@ -55,9 +55,8 @@ def read_preferences(source: str, weights: str | None = None, *, normalise: bool
         raise UserError("Weights belong to pairs, and these rows are single answers: leave --weights out.")
     if weights is not None and sample and all(weights not in columns for columns in sample):
         numbers = [name for name, value in sample[0].items() if type(value) in (int, float)]
-        raise UserError(
-            f"{source} has no column {weights!r} of weights; columns with numbers are {', '.join(numbers) or 'none'}."
-        )
+        known = f"; its columns of numbers are {', '.join(numbers)}" if numbers else ", nor any other column of numbers"
+        raise UserError(f"{source} has no column {weights!r} of weights{known}.")
     notes: list[str] = []
     if not paired:
         rows = [_single(row) for row in rows_of(_SINGLE)]

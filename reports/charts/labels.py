@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import cos, pi, sin
+from math import cos, dist, pi, sin
 
 from ..colours import GREY
 from .look import Chart, alt, data
@@ -10,6 +10,8 @@ from .look import Chart, alt, data
 ANGLES = tuple(k * pi / 8 for k in (1, 3, 5, 7, 9, 11, 13, 15, 0, 2, 4, 6, 8, 10, 12, 14))
 DISTANCES = (6.0, 12.0, 20.0, 30.0, 42.0)
 """Pixels between a point and the nearer end of its label."""
+DOT = 3.0
+"""Radius of a point, in pixels."""
 SIZE = 10
 """Of the labels' font; a character is at most 0.6 of it wide on average."""
 
@@ -78,13 +80,16 @@ def free_boxes(labels: Sequence[tuple[float, float, str]], points: Sequence[Spot
     """Where each label goes.
 
     A label takes the first place inside the axes where it covers no point, no other label and no leader line, and its
-    own leader line crosses no label; one without such a place is left out rather than written over something.
+    own leader line crosses no label, and if there is one also no other point; one without such a place is left out
+    rather than written over something.
     """
-    spots = [frame.pixels(x, y) for x, y in points]
+    dots = [frame.pixels(x, y) for x, y in points]
+    spots = list(dots)
     boxes: list[Box | None] = []
     for x, y, text in labels:
         anchor, taken = frame.pixels(x, y), [box for box in boxes if box is not None]
-        box = next((b for b in _places(anchor, text) if _is_free(b, anchor, taken, spots, frame)), None)
+        free = [box for box in _places(anchor, text) if _is_free(box, anchor, taken, spots, frame)]
+        box = next((box for box in free if not _crosses(box, anchor, dots)), next(iter(free), None))
         boxes.append(box)
         spots += _leader(anchor, box) if box is not None else []
     return boxes
@@ -103,6 +108,12 @@ def _is_free(box: Box, anchor: Spot, taken: Sequence[Box], spots: Sequence[Spot]
     inside = box.across <= box.x <= frame.width - box.across and box.up <= box.y <= frame.height - box.up
     covers = any(box.overlaps(other) for other in taken) or any(box.holds(spot) for spot in spots)
     return inside and not covers and not any(other.holds(s) for s in _leader(anchor, box) for other in taken)
+
+
+def _crosses(box: Box, anchor: Spot, dots: Sequence[Spot]) -> bool:
+    """Whether the leader line passes a point other than its own."""
+    line = _leader(anchor, box)
+    return any(dot != anchor and any(dist(dot, spot) < DOT for spot in line) for dot in dots)
 
 
 def _leader(anchor: Spot, box: Box) -> list[Spot]:

@@ -17,7 +17,7 @@ from cdr_eval.model_registry.registry import load_registry
 
 from tests.adapters import save_adapter
 from tests.harness.small_task import write_items
-from tests.harness.tuning.preference_file import command, one_thread, write_pairs
+from tests.harness.tuning.preference_file import command, write_pairs
 
 pytest.importorskip("peft")
 pytest.importorskip("trl")
@@ -120,9 +120,7 @@ def test_several_tasks_load_the_base_once(
 )
 def test_a_pair_without_a_weak_one_needs_an_adapter(llamas: Path, task: Path, strong: str, words: str) -> None:
     named = llamas / strong if strong == "base" else strong
-    done = subprocess.run(
-        command("pair", "--strong", named, "--task", task), check=False, capture_output=True, env=one_thread()
-    )
+    done = subprocess.run(command("pair", "--strong", named, "--task", task), check=False, capture_output=True)
     assert done.returncode == 2
     assert words in done.stderr.decode()
 
@@ -133,7 +131,7 @@ def test_responses_are_sampled_from_an_adapter(llamas: Path, task: Path, tmp_pat
     for number, model in enumerate((llamas / "sft", adapter)):
         out = tmp_path / f"{number}.jsonl"
         arguments = ("sample", task, "--model", model, "-n", 2, "--limit", 2, "--max-new-tokens", 8, "--out", out)
-        subprocess.run(command(*arguments, "--quiet"), check=True, env=one_thread())
+        subprocess.run(command(*arguments, "--quiet"), check=True)
         texts.append(out.read_text())
     assert texts[0] != texts[1]
 
@@ -141,6 +139,6 @@ def test_responses_are_sampled_from_an_adapter(llamas: Path, task: Path, tmp_pat
 def test_training_does_not_start_from_an_adapter(llamas: Path, tmp_path: Path) -> None:
     adapter, pairs = save_adapter(tmp_path / "adapter", llamas / "sft"), write_pairs(tmp_path / "pairs.jsonl")
     arguments = ("tune", pairs, "--model", adapter, "--out", tmp_path / "out")
-    done = subprocess.run(command(*arguments), check=False, capture_output=True, env=one_thread())
+    done = subprocess.run(command(*arguments), check=False, capture_output=True)
     assert done.returncode == 2
     assert "is an adapter; start from its base" in done.stderr.decode()

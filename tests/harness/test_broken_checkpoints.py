@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 
 from tests.adapters import save_adapter
 from tests.harness.small_task import write_items
-from tests.harness.tuning.preference_file import command, one_thread
+from tests.harness.tuning.preference_file import command
 
 FILE = "model.safetensors"
 
@@ -69,7 +69,7 @@ def test_the_command_line_exits_with_3_and_writes_the_run(llamas: Path, broken: 
     models = ",".join(map(str, (llamas / "base", broken, other, llamas / "sft")))
     task, out = write_items(tmp_path / "items.jsonl"), tmp_path / "out"
     arguments = ("grid", "--models", models, "--task", task, "--store", tmp_path / "store", "--out", out)
-    done = subprocess.run(command(*arguments, "--resamples", 100), check=False, capture_output=True, env=one_thread())
+    done = subprocess.run(command(*arguments, "--resamples", 100), check=False, capture_output=True)
     assert done.returncode == 3, done.stderr
     assert b"Traceback" not in done.stderr
     result = RunResult.load(out)
@@ -82,7 +82,7 @@ def test_a_shard_goes_on_without_it_too(llamas: Path, broken: Path, tmp_path: Pa
     models = ",".join(map(str, (broken, llamas / "base", llamas / "sft")))
     task, store = write_items(tmp_path / "items.jsonl"), tmp_path / "store"
     arguments = ("grid", "--models", models, "--task", task, "--store", store, "--shard", "1/1")
-    done = subprocess.run(command(*arguments), check=False, capture_output=True, text=True, env=one_thread())
+    done = subprocess.run(command(*arguments), check=False, capture_output=True, text=True)
     assert done.returncode == 3, done.stderr
     assert "Shard 1/1 is scored (base, sft)" in done.stdout
     assert "Error: broken was left out: " in done.stderr

@@ -13,7 +13,7 @@ from transformers import AutoTokenizer
 
 from tests.gguf_files import write_gguf
 from tests.harness.small_task import write_items
-from tests.harness.tuning.preference_file import command, one_thread
+from tests.harness.tuning.preference_file import command
 
 
 @pytest.fixture(scope="module")
@@ -96,7 +96,7 @@ def test_int8_while_loading_from_the_command_line_to_the_report(registry: Path, 
         "--out",
         tmp_path / "o",
     )
-    subprocess.run(command(*arguments, *more, "--device", "cpu"), check=True, env=one_thread())
+    subprocess.run(command(*arguments, *more, "--device", "cpu"), check=True)
     result = RunResult.load(tmp_path / "o")
     (row,) = result.table("rounding").to_dict("records")
     assert row["n"] == 20

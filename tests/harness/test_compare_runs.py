@@ -16,7 +16,7 @@ Saved = Callable[[str], Path]
 
 
 @pytest.fixture(scope="module")
-def options(two_threads: None, tmp_path_factory: pytest.TempPathFactory) -> Options:
+def options(no_bars: None, tmp_path_factory: pytest.TempPathFactory) -> Options:
     return Options(store=tmp_path_factory.mktemp("store"), limit=96, resamples=400)
 
 

@@ -9,7 +9,7 @@ from cdr_eval.harness.comparisons import grid_of, pair_of
 from cdr_eval.model_registry.checkpoint_files import find_checkpoint
 from cdr_eval.model_registry.registry import load_registry
 
-from tests.harness.tuning.preference_file import command, one_thread
+from tests.harness.tuning.preference_file import command
 
 CIRCLE = (
     "families: [{name: mine, description: x, members: [a, b, c]}]\n"
@@ -77,9 +77,7 @@ def test_a_checkpoint_that_is_its_own_ancestor_is_refused_by_check_and_grid(tmp_
     file = tmp_path / "circle.yaml"
     file.write_text(CIRCLE)
     for arguments in (("models", "--check"), ("grid",), ("grid", "--models", "a,c")):
-        done = subprocess.run(
-            command(*arguments, "--registry", file), check=False, capture_output=True, env=one_thread()
-        )
+        done = subprocess.run(command(*arguments, "--registry", file), check=False, capture_output=True)
         assert done.returncode == 2
         assert b"'a' is, along trained_from, its own ancestor" in done.stderr
 
@@ -94,6 +92,6 @@ def test_a_checkpoint_that_is_its_own_ancestor_is_refused_by_check_and_grid(tmp_
     ],
 )
 def test_an_empty_option_is_an_error(arguments: tuple[str, ...], words: bytes) -> None:
-    done = subprocess.run(command(*arguments), check=False, capture_output=True, env=one_thread())
+    done = subprocess.run(command(*arguments), check=False, capture_output=True)
     assert done.returncode == 2
     assert words in done.stderr

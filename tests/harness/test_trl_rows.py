@@ -12,7 +12,7 @@ from cdr_eval.model_registry.registry import load_registry
 
 
 @pytest.fixture(scope="module")
-def run(two_threads: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def run(no_bars: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trl")
     options = Options(store=folder / "store", limit=24, resamples=50)
     result = evaluate_pair("minilab-sft", "minilab-base", variants=("vanilla", "likelihood"), options=options)
@@ -44,7 +44,7 @@ def test_the_columns_are_those_that_dpo_trainer_computes(run: Path, tmp_path: Pa
         assert list(trainer.train_dataset[name]) == pytest.approx(ours[name], abs=2e-3)
 
 
-def test_the_chosen_is_the_better_response_wherever_it_stands(two_threads: None, tmp_path: Path) -> None:
+def test_the_chosen_is_the_better_response_wherever_it_stands(no_bars: None, tmp_path: Path) -> None:
     rows = [
         {"question": "the red ogre", "response_A": "grumpy", "response_B": "the ogre", "label": label}
         for label in ("B>A", "A>B")

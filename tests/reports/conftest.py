@@ -152,7 +152,7 @@ class Runs:
 
 
 @pytest.fixture(scope="session")
-def run_result(two_threads: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RunResult]]:
+def run_result(no_bars: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], RunResult]]:
     """A run by its name in `Runs`, evaluated once."""
     runs = Runs(tmp_path_factory.mktemp("minilab"))
     yield cache(lambda name: getattr(runs, name)())

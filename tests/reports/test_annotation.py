@@ -20,7 +20,7 @@ HOSTILE = "<script>alert(1)</script>"
 
 
 @pytest.fixture(scope="module")
-def folder(two_threads: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(no_bars: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An annotation by a column of scores, with labels of its own and hostile texts."""
     where = tmp_path_factory.mktemp("annotation")
     rows = [

@@ -24,7 +24,7 @@ LETTERS = [
 
 
 @pytest.fixture(scope="module")
-def lettered(two_threads: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def lettered(no_bars: None, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("letters")
     (folder / "letters.jsonl").write_text("".join(json.dumps(row) + "\n" for row in LETTERS), encoding="utf-8")
     result = evaluate_pair(

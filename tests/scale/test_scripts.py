@@ -29,7 +29,6 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     (folder / "cdr-eval").write_text(f'#!/bin/sh\nexec {sys.executable} -m cdr_eval.harness "$@"\n')
     (folder / "cdr-eval").chmod(0o755)
     monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     return [*small_grid(tmp_path), "--store", str(tmp_path / "store"), "--device", "cpu"]
 
 

@@ -31,7 +31,7 @@ if os.environ.get("RANK") == "1":
 
 
 @pytest.fixture(scope="module")
-def pair(two_threads: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
+def pair(no_bars: None, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
     """Two checkpoints and preferences."""
     folder = tmp_path_factory.mktemp("pair")
     command = small_grid(folder, checkpoints=2, items=40)
@@ -100,7 +100,6 @@ def test_what_does_not_go_together_is_refused(
 def test_when_one_process_runs_out_of_memory_both_go_on_with_half_the_tokens(
     pair: tuple[str, str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    run(pair, tmp_path / "one")
     (tmp_path / "sitecustomize.py").write_text(SPARE)
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
     long = tmp_path / "long.jsonl"
@@ -124,7 +123,6 @@ def test_a_run_that_loses_a_process_ends_with_a_sentence_and_keeps_its_scores(
 ):
     monkeypatch.setitem(work_units.UNIT_TOKENS, "cpu", 100)
     monkeypatch.setattr(runner, "CHUNK_SECONDS", 0.0)
-    run(pair, tmp_path / "one")
     told = r"^One of the 2 processes that share m0 was lost: it was killed \(SIGKILL\); run the same command again"
     with once_scoring(tmp_path / "two", kill_one), pytest.raises(UserError, match=told):
         run(pair, tmp_path / "two", tensor_parallel=2)
@@ -139,7 +137,7 @@ def test_processes_end_with_a_driver_that_is_killed(pair: tuple[str, str, str], 
     command = ["pair", "--strong", strong, "--weak", weak, "--task", task, "--store", str(tmp_path / "store")]
     driver = subprocess.Popen(
         [sys.executable, "-m", "cdr_eval.harness", *command, "--tensor-parallel", "2", "--device", "cpu", "--quiet"],
-        env=os.environ | {"TMPDIR": str(tmp_path / "t"), "OMP_NUM_THREADS": "1"},
+        env=os.environ | {"TMPDIR": str(tmp_path / "t")},
     )
     until = time.monotonic() + 120
     while not ranks(str(tmp_path / "t")) and time.monotonic() < until:

@@ -35,7 +35,7 @@ def monte_carlo(rate, runs, errors=3.0):
 
 def test_without_an_effect_the_naive_test_rejects_far_too_often_and_the_permutation_test_at_its_rate():
     rng = np.random.default_rng(1)
-    world, runs = World(relevance=0.0), 300
+    world, runs = World(relevance=0.0), 150
     rejected = {name: np.zeros((2, 3)) for name in PAIR_SETS}
     for _ in range(runs):
         pairs = simulated_pairs(world, rng)
@@ -56,7 +56,7 @@ def test_without_an_effect_the_naive_test_rejects_far_too_often_and_the_permutat
 @pytest.mark.parametrize("world", [World(), World(families=(11,), relevance=0.5)])
 def test_with_a_known_effect_intervals_cover_at_their_rate(world):
     rng = np.random.default_rng(2)
-    runs = 300
+    runs = 150
     for name in (NO_SELF, POSITIVE):
         truth = true_correlations(world, name == POSITIVE, rng, pairs=50_000)
         covered = np.zeros(3)

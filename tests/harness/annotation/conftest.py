@@ -18,7 +18,7 @@ def sampled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def annotated(two_threads: None, sampled: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Annotation]:
+def annotated(no_bars: None, sampled: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Annotation]:
     """Annotate the sampled responses with DPO-3 over SFT, or as the arguments say."""
     store = tmp_path_factory.mktemp("annotation") / "store"
 

@@ -36,9 +36,9 @@ def test_tokens_are_predicted_exactly(
     llamas: Path, tmp_path: Path, options: Options, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also where the store has a part already, and where a part is several units of work."""
-    monkeypatch.setitem(work_units.UNIT_TOKENS, "cpu", 2_048)
+    monkeypatch.setitem(work_units.UNIT_TOKENS, "cpu", 1_024)
     models = [str(llamas / name) for name in ("base", "dpo")]
-    items = write_items(tmp_path / "items.jsonl", 120)
+    items = write_items(tmp_path / "items.jsonl", 60)
     evaluate_grid(models=models, task=str(items), variants=VARIANTS, options=replace(options, limit=5))
     session = opened(models, items, options)
     cost = cost_of(session, calibrate=False)

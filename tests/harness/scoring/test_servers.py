@@ -24,7 +24,7 @@ from cdr_eval.harness.scoring.protocol import ScoringRequest
 from tests.adapters import save_adapter
 from tests.harness.scoring import completions_server
 from tests.harness.small_task import write_items
-from tests.harness.tuning.preference_file import command, one_thread
+from tests.harness.tuning.preference_file import command
 
 SCORER = "lm-eval:local-completions,max_retries=1"
 
@@ -71,13 +71,11 @@ def test_the_address_is_no_part_of_a_score_s_identity(
     arguments = ("pair", "--strong", llamas / "sft", "--weak", llamas / "base", "--task", task, "--variants", "vanilla")
     more = ("--scorer", SCORER, "--store", tmp_path / "store", "--out", tmp_path / "out", "--resamples", 100)
     urls = [part for name, url in servers.items() for part in ("--url", f"{name}={url}")]
-    first = subprocess.run(
-        command(*arguments, *more, *urls, "--quiet"), capture_output=True, check=True, env=one_thread()
-    )
+    first = subprocess.run(command(*arguments, *more, *urls, "--quiet"), capture_output=True, check=True)
     assert b"it/s" not in first.stderr
     assert b"Requesting" not in first.stderr
     gone = ("--url", "sft=http://127.0.0.1:9", "--url", "base=http://127.0.0.1:9")
-    subprocess.run(command(*arguments, *more, *gone, "--quiet"), check=True, env=one_thread())
+    subprocess.run(command(*arguments, *more, *gone, "--quiet"), check=True)
     run = json.loads((tmp_path / "out" / "run.json").read_text())
     assert run["responses_scored"] == {}
     assert run["scoring"]["scorer"] == "lm-eval:local-completions,max_retries=1"
@@ -120,7 +118,7 @@ def test_a_server_that_dies_in_a_run_leaves_what_it_scored(
         arguments = ("pair", "--strong", llamas / "sft", "--weak", llamas / "base", "--task", task)
         more = ("--variants", "vanilla", "--scorer", SCORER, "--store", store, "--out", tmp_path / "out")
         urls = ("--url", f"sft={servers['sft']}", "--url", f"base={url}")
-        done = subprocess.run(command(*arguments, *more, *urls), check=False, capture_output=True, env=one_thread())
+        done = subprocess.run(command(*arguments, *more, *urls), check=False, capture_output=True)
         process.wait(timeout=10)
     assert done.returncode == 2
     message = done.stderr.decode()

@@ -70,7 +70,7 @@ def test_large_numbers_go_by_powers_of_two():
     assert sizes(40) == [1, 2, 4, 8, 16, 32, 40]
 
 
-def test_a_pair_on_graded_responses_has_the_table_and_the_section(two_threads: None, tmp_path: Path):
+def test_a_pair_on_graded_responses_has_the_table_and_the_section(no_bars: None, tmp_path: Path):
     rows = [
         {
             "prompt": f"what is {k} plus 1?",

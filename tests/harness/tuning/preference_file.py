@@ -1,7 +1,6 @@
 """Small preference files, and tuning commands on them as real processes."""
 
 import json
-import os
 import sys
 from pathlib import Path
 
@@ -27,11 +26,6 @@ def write_pairs(path: Path, count: int = 16) -> Path:
 def command(*arguments: object) -> list[str]:
     """`cdr-eval` as a process of its own."""
     return [sys.executable, "-m", "cdr_eval.harness", *map(str, arguments)]
-
-
-def one_thread() -> dict[str, str]:
-    """The environment of a process that computes with one thread."""
-    return os.environ | {"OMP_NUM_THREADS": "1"}
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:

@@ -90,7 +90,7 @@ def test_a_prompt_has_one_hash_in_every_shape(tmp_path):
 
 PAIR = SHAPES["texts"]
 REFUSED = {
-    "no column 'w' of weights; columns with numbers are score": [PAIR | {"score": 1.0}],
+    "no column 'w' of weights; its columns of numbers are score": [PAIR | {"score": 1.0}],
     "row 2: the weight none must be a number": [PAIR | {"w": 1}, PAIR | {"w": None}],
     "the weight -1 must be a number of 0 or more": [PAIR | {"w": -1}],
     "the weight nan must be a number of 0 or more": [PAIR | {"w": float("nan")}],

@@ -38,7 +38,7 @@ SETTINGS = {
     "--lora 'r=eight' is not understood": ("--lora", "r=eight"),
     "r and alpha of 1 or more": ("--lora", "r=0"),
     "kto takes no weights": ("--loss", "kto", "--weights", "weight"),
-    "no column 'w' of weights; columns with numbers are weight": ("--weights", "w"),
+    "no column 'w' of weights; its columns of numbers are weight": ("--weights", "w"),
     "There is no launch configuration 'two'; use fsdp1": ("--launch", "two"),
     "There is no accelerate configuration two.yaml": ("--launch", "two.yaml"),
     "--device auto or cpu": ("--device", "cuda:1"),
