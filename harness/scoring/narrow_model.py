@@ -59,7 +59,8 @@ _LENGTHS: dict[str, int] = {
         ("sliding_window", "attention_window_size", "window_size", "keep_window_size", "local_attention"), WINDOW
     ),
     **dict.fromkeys(("attention_chunk_size", "chunk_size", "mamba_chunk_size", "block_size"), 16),
-    **dict.fromkeys(("index_topk", "index_block_size"), 8),
+    "index_block_size": 8,
+    "index_topk": 3,  # so few that some are taken of keys that no head looks at: which ones, may depend on the length
     "index_topk_blocks": 2,
     **dict.fromkeys(("original_max_position_embeddings",), SWITCH),
     **dict.fromkeys(("n_positions", "n_ctx", "max_target_positions", "max_sequence_length"), POSITIONS),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from cdr_eval.errors import UserError
+from cdr_eval.harness.scoring.narrow_model import narrow_model
 from cdr_eval.harness.scoring.padded_batches import PaddedBatchScorer
 from cdr_eval.harness.scoring.protocol import Scorer, ScoringRequest
 from cdr_eval.harness.scoring.reference import ReferenceScorer
@@ -15,7 +16,7 @@ from cdr_eval.harness.scoring.shared_prefix import SharedPrefixScorer
 from cdr_eval.harness.scoring.token_trie import count_tokens
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedModel
 
 from tests.harness.scoring.scoring_requests import (
     VOCABULARY,
@@ -138,6 +139,16 @@ def test_sequences_whose_rotary_embedding_depends_on_their_length_are_scored_by_
         assert np.abs(sums(reference, order) - expected).max() < TOLERANCE
         assert np.abs(sums(scorer, order) - expected).max() < TOLERANCE
     assert [" more than 40 tokens " in note and "depends on the length" in note for note in scorer.notes] == [True]
+
+
+def test_an_indexer_that_takes_keys_of_equal_rank_by_the_length_is_scored_by_length():
+    """DeepSeek-V4's takes as many keys as it may; which of those that no head looks at, goes by how many there are."""
+    with torch.device("meta"):
+        full = AutoModelForCausalLM.from_config(AutoConfig.for_model("deepseek_v4"))
+    model = narrow_model(full)
+    scorer, requests = SharedPrefixScorer(model, 64), preference_requests(prompts=3)
+    assert scorer.trial.way == "one length"
+    assert np.abs(sums(scorer, requests) - sums(ReferenceScorer(model), requests)).max() < TOLERANCE
 
 
 def test_at_most_a_twentieth_is_padding_where_nothing_is_shared():
