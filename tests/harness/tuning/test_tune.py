@@ -94,12 +94,18 @@ def test_two_processes_and_accumulation_take_the_step_of_one_process(llamas, pai
     config = tmp_path / "two.yaml"
     config.write_text("distributed_type: MULTI_GPU\nnum_machines: 1\nmixed_precision: 'no'\n")
     two = ("--launch", config, "--processes", 2)
-    ways = {"one": ("--micro-batch", 16), "accumulated": ("--micro-batch", 4), "both": ("--micro-batch", 2, *two)}
+    ways = {
+        "one": ("--micro-batch", 16),
+        "accumulated": ("--micro-batch", 4),
+        "two": ("--micro-batch", 8, *two),
+        "both": ("--micro-batch", 2, *two),
+    }
     start = load_file(llamas / "sft" / "model.safetensors")
     moved = {}
     for name, way in ways.items():
-        out, asked = tmp_path / name, [*arguments, *way, "--out", tmp_path / name]
-        if name == "both":
+        out = tmp_path / name
+        asked = (*arguments, *way, "--out", out)
+        if "--launch" in way:
             subprocess.run(command(*asked, "--quiet"), check=True)
         else:
             cli.main(list(map(str, asked)), standalone_mode=False)
