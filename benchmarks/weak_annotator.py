@@ -8,8 +8,10 @@ minilab-sft, start and reference of all arms (in the paper each arm has its own)
 """
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -26,7 +28,12 @@ SEEDS: Final = (0, 1, 2)
 """Of the noise, the annotators and the tuning."""
 PROMPTS: Final = 2000
 NOISES: Final = (0.0, 0.2, 0.35)
-LOSSES: Final[Mapping[str, Mapping[str, float]]] = {"dpo": {}, "ipo": {"beta": 0.5}, "robust-dpo": {"label_noise": 0.1}}
+DPO: Final = "DPO"
+LOSSES: Final[Mapping[str, Mapping[str, float | str]]] = {
+    DPO: {"loss": "dpo"},
+    "IPO": {"loss": "ipo", "beta": 0.5},
+    "rDPO": {"loss": "robust-dpo", "label_noise": 0.1},
+}
 """IPO is TRL's, per token, with CW-PO's β; rDPO's ε is the paper's."""
 
 
@@ -41,7 +48,14 @@ class Way(NamedTuple):
     """Of the pairs that are the top."""
     equal_steps: bool = True
     """Train on fewer pairs for more epochs, so that the steps are as many as for all; False: as many epochs."""
-    loss: str = "dpo"
+
+
+class Place(NamedTuple):
+    """One cell of the cross."""
+
+    noise: float
+    loss: str
+    way: str
 
 
 HUMAN, HARD, WEIGHTED, TOP = "human", "BT, hard", "BT × C1", "BT, top 50%, equal steps"
@@ -63,15 +77,13 @@ WAYS: Final[Mapping[str, Way]] = {
     "BT, top 30%, equal epochs": Way("BT", "top", 0.3, equal_steps=False),
     "BT × oracle": Way("BT", "oracle"),
     "SFT/base × C1": Way("ratio", "C1"),
-    "IPO: human": Way("human", loss="ipo"),
-    "IPO: BT, hard": Way("BT", loss="ipo"),
-    "IPO: BT × C1": Way("BT", "C1", loss="ipo"),
-    "rDPO: human": Way("human", loss="robust-dpo"),
-    "rDPO: BT, hard": Way("BT", loss="robust-dpo"),
-    "rDPO: BT × C1": Way("BT", "C1", loss="robust-dpo"),
 }
 CORE: Final = (HUMAN, HARD, WEIGHTED, TOP)
-"""At every noise with all seeds; the other ways with the first seed and without noise, where annotators are best."""
+"""With all seeds under DPO; all the rest of the cross with the first one."""
+PLAN: Final[Mapping[Place, Sequence[int]]] = {
+    Place(noise, loss, way): SEEDS if loss == DPO and way in CORE else SEEDS[:1]
+    for noise, loss, way in product(NOISES, LOSSES, WAYS)
+}
 HYPOTHESES: Final = (
     ("H1", "confidence weights beat none", WEIGHTED, HARD),
     ("H2", "selection beats none at equal steps", TOP, HARD),
@@ -95,13 +107,10 @@ HYPOTHESES: Final = (
     ("H15", "the top 30% beat all at equal epochs", "BT, top 30%, equal epochs", HARD),
     ("H16", "the top 75% beat all at equal steps", "BT, top 75%, equal steps", HARD),
     ("H17", "the top 30% beat all at equal steps", "BT, top 30%, equal steps", HARD),
-    ("H18", "weights beat none under IPO", "IPO: BT × C1", "IPO: BT, hard"),
-    ("H19", "weights beat none under rDPO", "rDPO: BT × C1", "rDPO: BT, hard"),
-    ("H20", "the weighted annotator beats the human under IPO", "IPO: BT × C1", "IPO: human"),
-    ("H21", "the weighted annotator beats the human under rDPO", "rDPO: BT × C1", "rDPO: human"),
 )
-"""Written down before any of it was run on this family; H4 to H6 expected false at ε = 0, H4 true at 0.35: (name,
-claim, better, worse)."""
+"""(name, claim, better, worse), at every noise and under every loss. Written down before any of it was run on this
+family, H4 to H6 expected false at ε = 0, H4 true at 0.35; that all hold at every noise and under every loss, before the
+whole cross was run (H1 to H4 at every noise under DPO, the others and IPO and rDPO without noise had been by then)."""
 
 READING: Final = """\
 ## What it says
@@ -122,7 +131,7 @@ those of a machine at several times its load; an arm alone takes 15 seconds.
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One way to use labels at one noise, over all seeds."""
+    """One way to use labels at one noise under one loss, over all seeds."""
 
     pairs: int
     """Trained on, in the last seed."""
@@ -162,15 +171,14 @@ def weights_of(way: Way, labels: Labels) -> Floats:
     return functions[way.weight]()
 
 
-def run_arm(lab: Lab, way: Way, labels: Labels, name: str, seed: int) -> Arm:
+def run_arm(lab: Lab, way: Way, loss: str, labels: Labels, name: str, seed: int) -> Arm:
     """Tune on the labels and judge, one seed."""
     weights = weights_of(way, labels)
     kept = [row for row in rows_of(labels.items, labels.first, weights) if row["weight"] > 0]
     known = ~np.isnan(labels.right)
     right = float(np.average(labels.right[known], weights=weights[known]))
     epochs = len(weights) / len(kept) if way.equal_steps else 1.0
-    changed = {"epochs": epochs, "loss": way.loss, **LOSSES[way.loss]}
-    outcome = lab.tuned(kept, name, seed, weights="weight", **changed)
+    outcome = lab.tuned(kept, name, seed, weights="weight", epochs=epochs, **LOSSES[loss])
     return Arm(len(kept), right, float(weights.mean()), float(weights.std()), (outcome,))
 
 
@@ -181,23 +189,24 @@ class Results:
     pairs: int
     """Labelled anew."""
     start: Outcome
-    arms: Mapping[tuple[float, str], Arm]
+    arms: Mapping[Place, Arm]
     annotators: Mapping[tuple[float, str], Judged]
 
 
-def experiment(lab: Lab, plan: Sequence[tuple[float, str]], seeds: Sequence[int] = SEEDS) -> Results:
-    """Every arm (noise, name) of the plan."""
+def experiment(lab: Lab, plan: Mapping[Place, Sequence[int]]) -> Results:
+    """Every cell of the plan with its seeds."""
     items = pairs_of(lab.items(8))
-    runs: dict[tuple[float, str], list[Arm]] = {place: [] for place in plan}
+    runs: dict[Place, list[Arm]] = {place: [] for place in plan}
     found: dict[tuple[float, str], list[Judged]] = {}
     pairs = 0
-    for noise, seed in dict.fromkeys((noise, seed) for noise, _ in plan for seed in seeds):
+    for noise, seed in dict.fromkeys((place.noise, seed) for place, seeds in plan.items() for seed in seeds):
         annotators = Annotators(lab, items, noise, seed)
-        for name in (name for wanted, name in plan if wanted == noise):
-            labels = annotators.labels(WAYS[name].source)
-            at = "any noise" if WAYS[name].source == "ratio" else f"noise {noise:g}"
-            place = f"{at}, seed {seed}/{name.replace('/', ' over ')}"
-            runs[noise, name].append(run_arm(lab, WAYS[name], labels, place, seed))
+        for place in (place for place, seeds in plan.items() if place.noise == noise and seed in seeds):
+            way = WAYS[place.way]
+            labels = annotators.labels(way.source)
+            at = "any noise" if way.source == "ratio" else f"noise {noise:g}"
+            name = f"{at}, seed {seed}/{place.loss}, {place.way.replace('/', ' over ')}"
+            runs[place].append(run_arm(lab, way, place.loss, labels, name, seed))
         pairs = len(annotators.labels("human").items)
         for source, one in annotators.judged().items():
             found.setdefault((noise, source), []).append(one)
@@ -217,29 +226,84 @@ def report(lab: Lab, results: Results, made: str) -> Iterator[str]:
     start, arms = results.start, results.arms
     yield f"# Does a weak annotator beat a noisy human?\n\n{made}\n"
     yield (
-        "minilab-sft, DPO (β 0.1, learning rate 5e-5, batch 16, one epoch, fewer pairs for as many steps "
-        f"unless said otherwise; IPO per token with β 0.5, rDPO with ε 0.1) on {results.pairs:,} pairs of its own "
-        f"responses to {lab.prompts:,} training prompts, which the annotators have not seen. Gain: share of good "
-        f"answers among 8 samples on {len(start.good)} held-out prompts over the start's "
-        f"{100 * start.good.mean():.1f}%, in points, paired by prompt, mean of the seeds, 95% bootstrap interval over "
-        "prompts. Right labels: by weight, where the judge sees a difference. Not a full cross, for time: three "
-        "seeds at every noise for the main ways, one seed without noise for the others.\n"
+        "minilab-sft (β 0.1, learning rate 5e-5, batch 16, one epoch, fewer pairs for as many steps unless said "
+        f"otherwise; IPO per token with β 0.5, rDPO with ε 0.1) on {results.pairs:,} pairs of its own responses to "
+        f"{lab.prompts:,} training prompts, which the annotators have not seen. Gain: share of good answers among 8 "
+        f"samples on {len(start.good)} held-out prompts over the start's {100 * start.good.mean():.1f}%, in points, "
+        "paired by prompt, 95% bootstrap interval over prompts; the mean of the seeds where they stand behind it in "
+        "brackets, elsewhere one seed. Right labels: by weight, where the judge sees a difference.\n"
     )
     yield (
         "BT: a reward head on minilab-base. WS-DPO: the ratio of minilab-base tuned by DPO on the human's labels to "
         "itself, hard labels. C1 = 2σ(m) − 1, C2 = σ(m), C3 = min(m, 1), C4 = min(0.2 m, 1) of the margin m; for "
         "SFT/base m is over τ such that C1 is ½ on average. Oracle: the wrong labels left out.\n"
     )
-    yield "| ε | labels | pairs | right labels | weight, mean ± sd | gain | by seed | greedy | different of 8 |"
-    yield "|---|---|---|---|---|---|---|---|---|"
-    yield f"| | none: the start | | | | | | {100 * start.greedy:.1f}% | {start.distinct:.2f} |"
-    for (noise, name), arm in arms.items():
-        seeds = ", ".join(f"{100 * (outcome.good - start.good).mean():+.1f}" for outcome in arm.outcomes)
-        greedy, distinct = np.mean([[outcome.greedy, outcome.distinct] for outcome in arm.outcomes], axis=0)
-        yield (
-            f"| {noise:g} | {name} | {arm.pairs:,} | {100 * arm.right:.1f}% | {arm.weight:.2f} ± {arm.spread:.2f} | "
-            f"{shown(difference(arm.good, start.good))} | {seeds} | {100 * greedy:.1f}% | {distinct:.2f} |"
-        )
+    yield from _gains(start, arms)
+    yield from _hypotheses(arms)
+    yield from _labels(arms)
+    yield from _annotators(results)
+    yield f"\n{READING}"
+
+
+def _gains(start: Outcome, arms: Mapping[Place, Arm]) -> Iterator[str]:
+    """One table a loss: ways by noises."""
+    for loss, noises, ways in _by_loss(arms):
+        yield f"## Gain over the start, {loss}\n"
+        yield _row("labels", *(f"ε = {noise:g}" for noise in noises))
+        yield _row("---", *("---" for _ in noises))
+        for way in ways:
+            cells: list[str] = []
+            for arm in (arms.get(Place(noise, loss, way)) for noise in noises):
+                cell = shown(difference(arm.good, start.good)) if arm else ""
+                if arm and len(arm.outcomes) > 1:
+                    cell += f" ({', '.join(f'{100 * (one.good - start.good).mean():+.1f}' for one in arm.outcomes)})"
+                cells.append(cell)
+            yield _row(way, *cells)
+        yield ""
+
+
+def _hypotheses(arms: Mapping[Place, Arm]) -> Iterator[str]:
+    """One table a loss: hypotheses by noises; how many there are of each verdict."""
+    yield "## Hypotheses, written down before: differences in points"
+    verdicts: Counter[str] = Counter()
+    for loss, noises, _ in _by_loss(arms):
+        yield f"\n### {loss}\n"
+        yield _row("hypothesis", *(f"ε = {noise:g}" for noise in noises))
+        yield _row("---", *("---" for _ in noises))
+        for name, claim, better, worse in HYPOTHESES:
+            cells: list[str] = []
+            for noise in noises:
+                pair = [arms.get(Place(noise, loss, way)) for way in (better, worse)]
+                both = [arm for arm in pair if arm]
+                if len(both) < 2:
+                    cells.append("")
+                    continue
+                seeds = min(len(arm.outcomes) for arm in both)
+                found = difference(both[0].good_of(seeds), both[1].good_of(seeds))
+                verdicts[verdict(found)] += 1
+                cells.append(f"{shown(found)} {verdict(found)}" + (f", {seeds} seeds" if seeds > 1 else ""))
+            if any(cells):
+                yield _row(f"{name}: {claim}", *cells)
+    told = ", ".join(f"{verdicts[one]} {one}" for one in ("yes", "no", "not decided"))
+    yield (
+        f"\nOf {verdicts.total()} comparisons {told}; where nothing differs, one 95% interval in twenty leaves 0 out, "
+        "and those of one seed more, as they know nothing of a seed's luck.\n"
+    )
+
+
+def _labels(arms: Mapping[Place, Arm]) -> Iterator[str]:
+    """What the ways make of the labels, which is the same under every loss."""
+    yield "## The labels\n"
+    yield "| ε | labels | pairs | right labels | weight, mean ± sd |\n|---|---|---|---|---|"
+    for place in dict.fromkeys((place.noise, place.way) for place in arms):
+        arm = next(arm for found, arm in arms.items() if (found.noise, found.way) == place)
+        noise, way = place
+        weight = f"{arm.weight:.2f} ± {arm.spread:.2f}"
+        yield _row(f"{noise:g}", way, f"{arm.pairs:,}", f"{100 * arm.right:.1f}%", weight)
+
+
+def _annotators(results: Results) -> Iterator[str]:
+    """How good those are that label."""
     yield "\n## The annotators\n"
     yield "| ε | annotator | right labels | τ of its margins | calibration error at that τ |\n|---|---|---|---|---|"
     for (noise, source), found in results.annotators.items():
@@ -248,28 +312,28 @@ def report(lab: Lab, results: Results, made: str) -> Iterator[str]:
         yield f"| {noise:g} | {name} | {numbers} |"
     yield (
         "\nτ: at which σ(m / τ) fits the judge best (1: calibrated as it is; the confidences C1 to C4 of BT take it as "
-        "1; inf: larger margins are no more often right), in its own units; error: out of fold."
+        "1; inf: larger margins are no more often right), in its own units; error: out of fold. BT: mean of the seeds."
     )
-    yield "\n## Hypotheses, written down before\n"
-    yield "| hypothesis | ε | seeds | difference in points | verdict |\n|---|---|---|---|---|"
-    for name, claim, better, worse in HYPOTHESES:
-        for noise in (noise for noise, one in arms if one == better and (noise, worse) in arms):
-            compared = arms[noise, better], arms[noise, worse]
-            seeds = min(len(arm.outcomes) for arm in compared)
-            found = difference(compared[0].good_of(seeds), compared[1].good_of(seeds))
-            yield f"| {name}: {claim} | {noise:g} | {seeds} | {shown(found)} | {verdict(found)} |"
-    yield f"\n{READING}"
+
+
+def _by_loss(arms: Mapping[Place, Arm]) -> Iterator[tuple[str, list[float], list[str]]]:
+    """Each loss with its noises and ways, in the order of the plan."""
+    for loss in dict.fromkeys(place.loss for place in arms):
+        places = [place for place in arms if place.loss == loss]
+        noises, ways = dict.fromkeys(p.noise for p in places), dict.fromkeys(p.way for p in places)
+        yield loss, list(noises), list(ways)
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def main() -> None:
-    """Run all arms and print the page."""
+    """Run the cross and print the page."""
     disable_progress_bar()
     folder = Path(sys.argv[1])
     lab = Lab(folder, PROMPTS)
-    core = experiment(lab, [(noise, name) for noise in NOISES for name in CORE])
-    rest = experiment(lab, [(0.0, name) for name in WAYS if name not in CORE], SEEDS[:1])
-    results = replace(core, arms={**core.arms, **rest.arms}, annotators={**rest.annotators, **core.annotators})
-    for line in report(lab, results, made_by("weak_annotator", folder)):
+    for line in report(lab, experiment(lab, PLAN), made_by("weak_annotator", folder)):
         print(line)
 
 

@@ -80,16 +80,17 @@ def fit(
     asked({**asked_of("fit", question, [comparison], options), "variants": variants, "fit": under})
     from .executors import open_executor
     from .session import open_session
-    from .tables.fit_tables import Fitting
+    from .tables.fit_tables import fit_result, fitted_files
+    from .tables.judged_fit import Fitting
 
     about = term_question(question, [asked for _, asked in terms])
     with open_executor(options) as executor:
         session = open_session(about, [comparison], known, options, executor)
         table, scored = scored_terms(session, terms)
-    made = Fitting(question, table, scored, session, options)
-    result, (whole, sparse) = made.result(time.monotonic() - started), made.files
-    found = {"fitted.yaml": whole.text(), "fitted-sparse.yaml": sparse.text()}
-    return FittedReward(replace(result, files=found), made.files)
+    fitting = Fitting(question, table, scored, session, options)
+    result, files = fit_result(fitting, time.monotonic() - started), fitted_files(fitting)
+    texts = {f"{file.name}.yaml": file.text() for file in files}
+    return FittedReward(replace(result, files=texts), files)
 
 
 def _comparison(found: Sequence[Comparison]) -> Comparison:

@@ -104,12 +104,11 @@ def sample_responses(
         "executor": executor.place(),
         "seconds": round(time.monotonic() - started, 1),
     }
-    if missing:
-        return SampleResult(out, record, complete=False)
-    parts.merge(sorted(encoded))
-    record["finish_reasons"] = dict(_finish_reasons(out))
-    record_path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return SampleResult(out, record, complete=True)
+    if not missing:
+        parts.merge(sorted(encoded))
+        record["finish_reasons"] = dict(_finish_reasons(out))
+        record_path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return SampleResult(out, record, complete=not missing)
 
 
 def _record(

@@ -230,7 +230,8 @@ def read_chunk(chunk: Path) -> pa.Table | None:
     if _digest(content) != chunk.stem:
         return None
     try:
-        table: pa.Table = pq.read_table(pa.BufferReader(content)).cast(SCHEMA)
+        # Threads of Arrow that a process outlives abort it now and then where it ends soon after.
+        table: pa.Table = pq.ParquetFile(pa.BufferReader(content)).read(use_threads=False).cast(SCHEMA)
     except (pa.ArrowException, OSError, ValueError, KeyError):
         return None
     return None if any(column.null_count for column in table.columns) else table

@@ -59,16 +59,17 @@ def test_annotators_label_what_they_have_not_learned_from_and_ways_to_use_it_are
     for name in ("HEAD", "WEAK"):
         monkeypatch.setattr(weak_labels, name, replace(getattr(weak_labels, name), epochs=1.0))
     lab, ways = Lab(tmp_path, 60, per_section=4), ("WS-DPO", "BT, top 30%, equal epochs")
-    results = weak_annotator.experiment(lab, [(0.2, way) for way in ways], seeds=(0,))
-    assert list(results.arms) == [(0.2, way) for way in ways]
+    plan = {weak_annotator.Place(0.2, loss, way): (0,) for loss, way in zip(("DPO", "IPO"), ways, strict=True)}
+    results = weak_annotator.experiment(lab, plan)
+    assert list(results.arms) == list(plan)
     assert set(results.annotators) == {(0.2, "WS"), (0.2, "BT")}
     labels = weak_labels.Annotators(lab, weak_labels.pairs_of(lab.items(8)), 0.2, 0)
     learned, others = (
         {item.prompt[0]["content"] for item in labels.labels(source).items} for source in ("human on 30%", "human")
     )
     assert not learned & others
-    assert len(others) == results.pairs == results.arms[0.2, "WS-DPO"].pairs
-    assert results.arms[0.2, "BT, top 30%, equal epochs"].pairs == round(0.3 * results.pairs)
+    assert len(others) == results.pairs == results.arms[0.2, "DPO", "WS-DPO"].pairs
+    assert results.arms[0.2, "IPO", "BT, top 30%, equal epochs"].pairs == round(0.3 * results.pairs)
     assert "| WS-DPO |" in "\n".join(weak_annotator.report(lab, results, ""))
 
 
