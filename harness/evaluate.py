@@ -19,7 +19,7 @@ from .check_quantised import FullWeights, full_weights, rounding_table
 from .comparisons import Comparison, grid_of, pair_of, without
 from .fitted import FittedRow, fitted_rewards, open_fitted
 from .options import Options
-from .question import Question, TaskLike, ask
+from .question import Question, TaskLike, ask, has_labels
 from .rewards import reward_rows
 
 if TYPE_CHECKING:
@@ -136,6 +136,8 @@ def evaluate_questions(
     options: Options,
 ) -> "list[RunResult]":
     """One run for each question, all in one pass over each checkpoint; see `evaluate_pair`."""
+    if kind == "grid":
+        _check_estimable(comparisons, questions, options)
     names = [checkpoint.name for comparison in comparisons for checkpoint in comparison.checkpoints]
     annotators = [
         open_annotators(options.annotators, question.task.items, names=names, allow_overlap=options.allow_overlap)
@@ -148,6 +150,16 @@ def evaluate_questions(
         comparisons,
         lambda kept, left_out: _run(kind, kept, questions, annotators, fitted, registry, options, left_out),
     )
+
+
+def _check_estimable(comparisons: Sequence[Comparison], questions: Sequence[Question], options: Options) -> None:
+    """Raise UserError where a question is about items without labels, and agreement cannot answer it."""
+    without = [question.task for question in questions if options.ignore_labels or not has_labels(question.task)]
+    if without:
+        from .tables.unlabelled import check_estimable
+
+        for task in without:
+            check_estimable(task, [pair for comparison in comparisons for pair in comparison.pairs])
 
 
 def _going_on(

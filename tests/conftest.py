@@ -18,6 +18,11 @@ settings.register_profile("short", max_examples=40)
 settings.load_profile("short")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The README's commands first: one of a minute at the end would keep one worker at it and the other waiting."""
+    items.sort(key=lambda item: item.path.name != "test_readme.py")
+
+
 @pytest.fixture(scope="session")
 def no_bars() -> None:
     """No progress bars of transformers in whatever the tests load."""

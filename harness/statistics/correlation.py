@@ -6,7 +6,7 @@ Where one side has no spread the correlation is undefined: NaN, without a warnin
 """
 
 from collections.abc import Callable
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from .arrays import Codes, Floats, chunks
 ROUNDING: Final = 1e-13
 """A variance below this share of the whole data's mean square is rounding, not spread."""
 MANY_ROWS: Final = 1000
-FEW_ROWS: Final = 200
+FEW_ROWS: Final = 400
 """Rows worked on at once: many for one large product of matrices, few for what should stay in the cache."""
 
 
@@ -99,31 +99,54 @@ def kendall_resampled(x: Codes, y: Codes, weights: Floats) -> Floats:
 
 
 def kendall_permuted(x: Codes, y: Codes, chosen: NDArray[np.bool_]) -> Floats:
-    """Kendall's tau-b of rows x (R, P) with y (S, P) among the chosen observations (R, P): (R, S)."""
-    signs_y = np.stack([_signs(row) for row in y])
-    parts = [
-        _kendall_permuted(x[rows].astype(np.float32), signs_y, chosen[rows].astype(np.float32))
-        for rows in chunks(len(x), FEW_ROWS)
-    ]
+    """Kendall's tau-b of rows x (R, P) with y (S, P) among the chosen observations (R, P): (R, S).
+
+    In the order of x, then of y, the discordant pairs are the inversions of y (Knight, 1966).
+    """
+    bits = int(y.max(initial=0) + 1).bit_length()
+    kind = np.int32 if (int(x.max(initial=0)) + 1) << bits < 2**31 else np.int64
+    first, second = x.astype(kind) << bits, y.astype(kind)
+    parts = [_kendall_permuted(first[rows], second, chosen[rows], bits) for rows in chunks(len(x), FEW_ROWS)]
     return np.concatenate(parts)
 
 
-def _kendall_permuted(x: NDArray[np.float32], signs_y: NDArray[np.float32], w: NDArray[np.float32]) -> Floats:
-    """Sums over the pairs of observations, one observation p against all after it at a time."""
-    outcomes, everything = len(signs_y), bool(w.all())
-    sums = np.zeros((len(x), 2 * outcomes + 1))
-    for p in range(x.shape[1] - 1):
-        sign = np.sign(x[:, p, None] - x[:, p + 1 :])
-        right = signs_y[:, p, p + 1 :].T
-        if everything:
-            sums[:, outcomes:-1] += np.abs(right).sum(axis=0)
-        else:
-            both = w[:, p, None] * w[:, p + 1 :]
-            sign *= both
-            sums[:, outcomes:-1] += both @ np.abs(right)
-        sums[:, :outcomes] += sign @ right
-        sums[:, -1] += np.abs(sign).sum(axis=1)
-    return ratio(sums[:, :outcomes], np.sqrt(sums[:, outcomes:-1] * sums[:, -1:]), floor=0.5)
+def _kendall_permuted(x: NDArray[Any], y: NDArray[Any], chosen: NDArray[np.bool_], bits: int) -> Floats:
+    """`bits` hold a code of y, and x has as many zeros at its end: together they are sorted as one number."""
+    count = chosen.sum(axis=1)[:, None]
+    most = int(count.max(initial=0))
+    if not most:
+        return np.full((len(x), len(y)), np.nan)
+    rows = np.where(chosen[:, None], x[:, None] | y, np.iinfo(x.dtype).max)  # the others go to the end, all alike
+    rows.sort(axis=2)
+    rows = rows[:, :, :most]
+    second = (rows & ((1 << bits) - 1)).astype(np.int16 if bits < 16 else np.int32)
+    discordant = _inversions(np.ascontiguousarray(second.reshape(-1, most).T)).reshape(len(x), -1)
+    pairs, others = _choose_two(count), _choose_two(most - count)
+    tied_x, tied_y, tied = (_ties(values) - others for values in (rows >> bits, np.sort(second, axis=2), rows))
+    balance = pairs - tied_x - tied_y + tied - 2 * discordant
+    return ratio(balance, np.sqrt((pairs - tied_x) * (pairs - tied_y)), floor=0.5)
+
+
+def _inversions(values: NDArray[Any]) -> Floats:
+    """Of each column of (P, N): pairs in which the later one is smaller."""
+    found, smaller = np.zeros(values.shape[1]), np.empty(values.shape, dtype=np.bool_)
+    for p in range(len(values) - 1):
+        after = np.less(values[p + 1 :], values[p], out=smaller[p + 1 :]).view(np.uint8)
+        for block in chunks(len(after), 255):  # no sum of so few overflows
+            found += np.add.reduce(after[block], axis=0, dtype=np.uint8)
+    return found
+
+
+def _ties(values: NDArray[Any]) -> Floats:
+    """Pairs of equal values along the last axis, along which they are sorted."""
+    place = np.arange(1, values.shape[-1], dtype=np.int32)
+    start = (values[..., 1:] != values[..., :-1]) * place
+    np.maximum.accumulate(start, axis=-1, out=start)
+    return (place.sum() - start.sum(axis=-1)).astype(np.float64)
+
+
+def _choose_two(count: NDArray[np.intp]) -> Floats:
+    return count * (count - 1) / 2
 
 
 RESAMPLED: Final[dict[str, Callable[[Codes, Codes, Floats], Floats]]] = {

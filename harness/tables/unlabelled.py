@@ -11,6 +11,7 @@ from ...errors import UserError
 from ...reports.run_format.frames import make_frame
 from ...reports.run_format.run_info import MEAN_FILE, MEAN_PAIRS
 from ...tasks.conditioning import IDENTITY
+from ...tasks.task import Task
 from ..alignment_gap.recommend import recommend
 from ..fitted import fitted_terms
 from ..fitted_file import FITTED_FORMAT, FittedFile
@@ -19,7 +20,7 @@ from ..fitting.compared import Compared, unlabelled
 from ..fitting.controls import MOST_EXPLAINED, control
 from ..question import has_labels
 from ..rules import responses_of
-from ..statistics.arrays import Codes, Floats
+from ..statistics.arrays import Codes, Floats, Mask
 from ..statistics.credits import credit
 from .analysis import analysed_variant
 from .run_record import RunFacts, main_benchmarks, used_scores
@@ -47,7 +48,8 @@ def unlabelled_tables(
     strong, weak = _ends(labels, rows)
     apart = disjoint(strong, weak)
     data = _compared(facts, rewards[rows])
-    _check(apart, data, facts)
+    _check_identified(apart)
+    _check_scored(data, facts)
     voted = np.sign(data.difference)
     score, benchmark = _scores(facts, labels, rows)
     options, gap = facts.options, score[strong] - score[weak]
@@ -96,12 +98,26 @@ def _compared(facts: RunFacts, rewards: Floats) -> Compared:
     return unlabelled(rewards, responses_of(items), clusters, facts.options.seed)[0]
 
 
-def _check(apart: Any, data: Compared, facts: RunFacts) -> None:
+def check_estimable(task: Task, pairs: Sequence[tuple[str, str]]) -> None:
+    """Raise UserError where agreement cannot say anything of a task's items or of pairs (strong, weak)."""
+    labels = [(strong, weak, "") for strong, weak in pairs]
+    _check_identified(disjoint(*_ends(labels, _once(labels, ""))))
+    if len(task.items) < LEAST_ITEMS:
+        raise UserError(
+            f"{task.name} has {len(task.items)} items here, and an estimate without labels takes {LEAST_ITEMS}: pass "
+            "more items."
+        )
+
+
+def _check_identified(apart: Mask) -> None:
     if not identified(apart):
         raise UserError(
             "Without labels accuracies are estimated from pairs that share no checkpoint, which takes five checkpoints "
             "of one family at least: pass more with --models or --family."
         )
+
+
+def _check_scored(data: Compared, facts: RunFacts) -> None:
     if len(np.unique(data.item)) < LEAST_ITEMS:
         raise UserError(
             f"Only {len(np.unique(data.item))} items of {facts.question.task.name} have two responses that all pairs "

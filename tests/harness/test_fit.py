@@ -235,9 +235,11 @@ def test_a_grid_of_items_without_labels_estimates_what_their_labels_would_say(fo
     assert np.corrcoef(again["estimate"], again["accuracy"])[0, 1] > 0.8
 
 
-def test_four_checkpoints_are_too_few_for_an_estimate_without_labels(folder: Path):
-    told = refused(folder, "grid", "--models", ",".join(NAMES[:4]), "--task", folder / "unlabelled.jsonl")
-    assert "takes five checkpoints" in told
+def test_an_estimate_without_labels_from_too_little_is_refused_before_anything_is_scored(folder: Path):
+    task = "--task", folder / "unlabelled.jsonl", "--store", folder / "unused"
+    assert "takes five checkpoints" in refused(folder, "grid", "--models", ",".join(NAMES[:4]), *task)
+    assert "an estimate without labels takes 20" in refused(folder, "grid", "--models", MODELS, *task, "--limit", "19")
+    assert not list(folder.glob("unused/*.parquet"))
 
 
 def test_a_report_of_an_unlabelled_grid_says_why_it_recommends_nothing(folder: Path):
