@@ -79,7 +79,8 @@ def spearman_permuted(x: Codes, y: Codes, chosen: NDArray[np.bool_]) -> Floats:
     w = chosen.astype(np.float64)
     half = w.sum(axis=1, keepdims=True) / 2
     rank_x = _midranks(x, w) - half
-    return np.stack([_rank_correlation(rank_x, _midranks(row, w) - half, w) for row in y], 1)
+    rows = slice(1 if chosen.all() else None)  # where all are chosen, the ranks of y are the same in each row
+    return np.stack([_rank_correlation(rank_x, _midranks(row, w[rows]) - half[rows], w) for row in y], 1)
 
 
 def kendall_resampled(x: Codes, y: Codes, weights: Floats) -> Floats:
