@@ -9,7 +9,9 @@ import pytest
 from cdr_eval.harness import Options, evaluate_grid, evaluate_pair
 from cdr_eval.harness.comparisons import grid_of
 from cdr_eval.harness.evaluate import evaluate_tasks
+from cdr_eval.harness.generation.settings import Sampling
 from cdr_eval.harness.running.store import ScoreStore, read_chunk
+from cdr_eval.harness.sample import sample_responses
 from cdr_eval.harness.scoring import loading
 from cdr_eval.harness.tune import tune
 from cdr_eval.harness.tuning.settings import Lora, Training
@@ -130,8 +132,8 @@ def test_responses_are_sampled_from_an_adapter(llamas: Path, task: Path, tmp_pat
     texts: list[str] = []
     for number, model in enumerate((llamas / "sft", adapter)):
         out = tmp_path / f"{number}.jsonl"
-        arguments = ("sample", task, "--model", model, "-n", 2, "--limit", 2, "--max-new-tokens", 8, "--out", out)
-        subprocess.run(command(*arguments, "--quiet"), check=True)
+        asked = Sampling(n=2, max_new_tokens=8)
+        sample_responses(str(task), model=str(model), out=out, sampling=asked, limit=2, options=Options(device="cpu"))
         texts.append(out.read_text())
     assert texts[0] != texts[1]
 

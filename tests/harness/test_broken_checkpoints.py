@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from cdr_eval.harness import Options, RunResult, evaluate_grid, evaluate_pair
 from safetensors.torch import load_file, save_file
 
 from tests.adapters import save_adapter
+from tests.harness.in_process import cdr_eval
 from tests.harness.small_task import write_items
-from tests.harness.tuning.preference_file import command
 
 FILE = "model.safetensors"
 
@@ -69,9 +68,8 @@ def test_the_command_line_exits_with_3_and_writes_the_run(llamas: Path, broken: 
     models = ",".join(map(str, (llamas / "base", broken, other, llamas / "sft")))
     task, out = write_items(tmp_path / "items.jsonl"), tmp_path / "out"
     arguments = ("grid", "--models", models, "--task", task, "--store", tmp_path / "store", "--out", out)
-    done = subprocess.run(command(*arguments, "--resamples", 100), check=False, capture_output=True)
-    assert done.returncode == 3, done.stderr
-    assert b"Traceback" not in done.stderr
+    done = cdr_eval(*arguments, "--resamples", 100)
+    assert done.code == 3, done.err
     result = RunResult.load(out)
     assert sorted(result.run["left_out"]) == ["broken", "other"]
     assert "broken was left out: " in (out / "leaderboard.md").read_text()
@@ -82,10 +80,10 @@ def test_a_shard_goes_on_without_it_too(llamas: Path, broken: Path, tmp_path: Pa
     models = ",".join(map(str, (broken, llamas / "base", llamas / "sft")))
     task, store = write_items(tmp_path / "items.jsonl"), tmp_path / "store"
     arguments = ("grid", "--models", models, "--task", task, "--store", store, "--shard", "1/1")
-    done = subprocess.run(command(*arguments), check=False, capture_output=True, text=True)
-    assert done.returncode == 3, done.stderr
-    assert "Shard 1/1 is scored (base, sft)" in done.stdout
-    assert "Error: broken was left out: " in done.stderr
+    done = cdr_eval(*arguments)
+    assert done.code == 3, done.err
+    assert "Shard 1/1 is scored (base, sft)" in done.out
+    assert "Error: broken was left out: " in done.err
     options = Options(device="cpu", store=store, resamples=100)
     grid = evaluate_grid(models=[str(llamas / "base"), str(llamas / "sft")], task=str(task), options=options)
     assert grid.run["responses_scored"] == {}

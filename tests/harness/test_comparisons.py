@@ -1,6 +1,5 @@
 """Which checkpoints are compared: folders of one name, names of the user's own, circles, empty names."""
 
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -9,7 +8,7 @@ from cdr_eval.harness.comparisons import grid_of, pair_of
 from cdr_eval.model_registry.checkpoint_files import find_checkpoint
 from cdr_eval.model_registry.registry import load_registry
 
-from tests.harness.tuning.preference_file import command
+from tests.harness.in_process import cdr_eval
 
 CIRCLE = (
     "families: [{name: mine, description: x, members: [a, b, c]}]\n"
@@ -77,21 +76,21 @@ def test_a_checkpoint_that_is_its_own_ancestor_is_refused_by_check_and_grid(tmp_
     file = tmp_path / "circle.yaml"
     file.write_text(CIRCLE)
     for arguments in (("models", "--check"), ("grid",), ("grid", "--models", "a,c")):
-        done = subprocess.run(command(*arguments, "--registry", file), check=False, capture_output=True)
-        assert done.returncode == 2
-        assert b"'a' is, along trained_from, its own ancestor" in done.stderr
+        done = cdr_eval(*arguments, "--registry", file)
+        assert done.code == 2
+        assert "'a' is, along trained_from, its own ancestor" in done.err
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("pair", "--strong", "", "--weak", "minilab-sft"), b"The name of a checkpoint is empty"),
-        (("pair", "--strong", "minilab-sft", "--weak", ""), b"The name of a checkpoint is empty"),
-        (("grid", "--models", ""), b"--models is empty"),
-        (("grid", "--models", " , "), b"--models is empty"),
+        (("pair", "--strong", "", "--weak", "minilab-sft"), "The name of a checkpoint is empty"),
+        (("pair", "--strong", "minilab-sft", "--weak", ""), "The name of a checkpoint is empty"),
+        (("grid", "--models", ""), "--models is empty"),
+        (("grid", "--models", " , "), "--models is empty"),
     ],
 )
-def test_an_empty_option_is_an_error(arguments: tuple[str, ...], words: bytes) -> None:
-    done = subprocess.run(command(*arguments), check=False, capture_output=True)
-    assert done.returncode == 2
-    assert words in done.stderr
+def test_an_empty_option_is_an_error(arguments: tuple[str, ...], words: str) -> None:
+    done = cdr_eval(*arguments)
+    assert done.code == 2
+    assert words in done.err

@@ -1,8 +1,6 @@
 """Fitted rewards and estimates without labels, on the shipped minilab, by the commands that a user gives."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,8 @@ from cdr_eval.reports.run_format.reading import read_run
 from cdr_eval.tasks.catalog import load_task
 from cdr_eval.tasks.item import Item
 from click.testing import CliRunner
+
+from tests.harness.in_process import cdr_eval
 
 NAMES = ("minilab-base", "minilab-sft", "minilab-dpo-1", "minilab-dpo-3", "minilab-cpo")
 MODELS = ",".join(NAMES)
@@ -38,12 +38,6 @@ def write(path: Path, items: list[Item], *, labelled: bool = True) -> Path:
     return path
 
 
-def command(*arguments: object) -> "subprocess.CompletedProcess[str]":
-    """cdr-eval in a process of its own."""
-    words = [sys.executable, "-m", "cdr_eval.harness", *map(str, arguments)]
-    return subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Files of labelled items, of others, of the others without labels; and a fit to the first."""
@@ -52,11 +46,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder / "mine.jsonl", items[::12])
     write(folder / "others.jsonl", items[5::16])
     write(folder / "unlabelled.jsonl", items[5::16], labelled=False)
-    ended = command(
+    ended = cdr_eval(
         *("fit", "--models", MODELS, "--task", folder / "mine.jsonl", "--store", folder / "store"),
         *("--out", folder / "fit", "--resamples", "200", "--quiet"),
     )
-    assert ended.returncode == 0, ended.stderr
+    assert ended.code == 0, ended.err
     return folder
 
 
@@ -243,12 +237,12 @@ def test_an_estimate_without_labels_from_too_little_is_refused_before_anything_i
 
 
 def test_a_report_of_an_unlabelled_grid_says_why_it_recommends_nothing(folder: Path):
-    ended = command(
+    ended = cdr_eval(
         *("grid", "--models", MODELS, "--task", folder / "unlabelled.jsonl", "--store", folder / "store"),
         *("--out", folder / "grid", "--resamples", "200"),
     )
-    assert ended.returncode == 0, ended.stderr
-    assert "No pair is recommended" in ended.stdout
+    assert ended.code == 0, ended.err
+    assert "No pair is recommended" in ended.out
     assert (folder / "grid" / "unlabelled.csv").is_file()
     assert not (folder / "grid" / "mean.yaml").exists()
 
@@ -256,13 +250,13 @@ def test_a_report_of_an_unlabelled_grid_says_why_it_recommends_nothing(folder: P
 def test_the_mean_of_the_pairs_of_highest_estimate_is_a_reward_that_labels_may_judge(folder: Path, options: Options):
     more = ("base-300", "base-700", "base-1000", "base", "sft-300", "sft", "dpo-1", "dpo-3", "orpo", "simpo")
     names = [f"minilab-{name}" for name in more]
-    ended = command(
+    ended = cdr_eval(
         *("grid", "--models", ",".join(names), "--task", folder / "unlabelled.jsonl", "--store", folder / "store"),
         *("--out", folder / "mean", "--resamples", "200"),
     )
-    assert ended.returncode == 0, ended.stderr
-    assert "By agreement alone, use minilab-" in ended.stdout
-    assert "mean.yaml is the mean of the 10 pairs of highest estimate" in " ".join(ended.stdout.split())
+    assert ended.code == 0, ended.err
+    assert "By agreement alone, use minilab-" in ended.out
+    assert "mean.yaml is the mean of the 10 pairs of highest estimate" in " ".join(ended.out.split())
     mean = folder / "mean" / "mean.yaml"
     judging = Options(store=options.store, resamples=200, fitted=(mean,))
     pair = (names[7], names[3])

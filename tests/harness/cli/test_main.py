@@ -4,41 +4,21 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from cdr_eval.harness.cli.main import main
+
+from tests.harness.in_process import Ended, cdr_eval
 
 ROW = '{"id": "%s", "prompt": "What is %d + 1?", "chosen": "It is %d.", "rejected": "It is five, of course."}'
 
 
-@dataclass(frozen=True)
-class Ended:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Callable[..., Ended]:
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Ended]:
     """Run a command in this process, in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def command(*arguments: object) -> Ended:
-        monkeypatch.setattr(sys, "argv", ["cdr-eval", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as ended:
-            code = int(ended.code or 0)
-        captured = capsys.readouterr()
-        return Ended(code, captured.out, captured.err)
-
-    return command
+    return cdr_eval
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ from cdr_eval.harness.scoring.lm_eval import LmEvalScorer
 from cdr_eval.harness.scoring.protocol import ScoringRequest
 
 from tests.adapters import save_adapter
+from tests.harness.in_process import cdr_eval
 from tests.harness.scoring import completions_server
 from tests.harness.small_task import write_items
 from tests.harness.tuning.preference_file import command
@@ -75,7 +76,7 @@ def test_the_address_is_no_part_of_a_score_s_identity(
     assert b"it/s" not in first.stderr
     assert b"Requesting" not in first.stderr
     gone = ("--url", "sft=http://127.0.0.1:9", "--url", "base=http://127.0.0.1:9")
-    subprocess.run(command(*arguments, *more, *gone, "--quiet"), check=True)
+    assert cdr_eval(*arguments, *more, *gone, "--quiet").code == 0
     run = json.loads((tmp_path / "out" / "run.json").read_text())
     assert run["responses_scored"] == {}
     assert run["scoring"]["scorer"] == "lm-eval:local-completions,max_retries=1"

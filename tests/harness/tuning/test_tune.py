@@ -10,7 +10,6 @@ import time
 import pytest
 import torch
 from cdr_eval.errors import UserError
-from cdr_eval.harness.cli.main import cli
 from cdr_eval.harness.options import Options
 from cdr_eval.harness.tune import tune
 from cdr_eval.harness.tuning.losses import LOSSES
@@ -19,6 +18,7 @@ from cdr_eval.model_registry.registry import load_registry
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tests.harness.in_process import cdr_eval
 from tests.harness.tuning.preference_file import command, weights, write_pairs
 
 CPU = Options(device="cpu")
@@ -68,7 +68,7 @@ def test_stopped_killed_and_continued_ends_at_the_same_weights(llamas, tmp_path)
     wanted = ("--loss", "dpo", "--batch", 4, "--epochs", 4, "--max-length", 128, "--lr", 1e-3, "--weights", "weight")
     arguments = ("tune", data, "--model", llamas / "sft", *wanted, "--save-every", 8, "--quiet")
     whole, cut = tmp_path / "a" / "tuned", tmp_path / "b" / "tuned"
-    subprocess.run(command(*arguments, "--out", whole), check=True)
+    assert cdr_eval(*arguments, "--out", whole).code == 0
     for step, sent, code in ((16, signal.SIGINT, 130), (40, signal.SIGKILL, -signal.SIGKILL)):
         process = subprocess.Popen(command(*arguments, "--out", cut))
         while process.poll() is None and not (cut / f"checkpoints/checkpoint-{step}/trainer_state.json").exists():
@@ -110,7 +110,7 @@ def test_two_processes_and_accumulation_take_the_step_of_one_process(llamas, pai
         if "--launch" in way:
             subprocess.run(command(*asked, "--quiet"), check=True)
         else:
-            cli.main(list(map(str, asked)), standalone_mode=False)
+            assert cdr_eval(*asked).code == 0
         assert json.loads((out / "run.json").read_text())["processes"] == (2 if "--launch" in way else 1)
         moved[name] = {key: value - start[key] for key, value in weights(out).items()}
     assert max(float(value.abs().max()) for value in moved["one"].values()) > 1e-2
