@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from rich.console import Console
 from rich.progress import Progress
 
 from ..errors import UserError
@@ -154,7 +155,7 @@ def _train_annotator(
     if not seen:
         raise UserError(f"No prompt of {labelled} falls into a share of {share}: raise --share.")
     begin(out, settings)
-    with Progress(disable=options.quiet) as progress, hushed():
+    with Progress(console=Console(stderr=True), disable=options.quiet) as progress, hushed():
         place = Place(out / "checkpoints", options.device, progress, f"reward head on {local.name}")
         network, log = train_head(training, local.path, tokenizer, seen, place)
     annotator = Annotator(

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
 from rich.progress import Progress
 
 from ..errors import UserError
@@ -101,7 +102,7 @@ def _tune(
     reference: Any = load_model(local.path, load) if has_reference else None
     parameters = int(network.num_parameters())
     begin(out, settings)
-    with Progress(disable=options.quiet) as progress, hushed():
+    with Progress(console=Console(stderr=True), disable=options.quiet) as progress, hushed():
         place = Place(out / "checkpoints", options.device, progress, f"{training.loss} on {local.name}")
         trainer = train(training, network, reference, tokenizer, kept, place)
     save_model(trainer, tokenizer, local.path, out, saved_dtype(local))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from rich.console import Console
 from rich.progress import Progress
 
 from ...errors import UserError
@@ -105,7 +106,10 @@ def sample_blocks(
     if not todo:
         return 0
     total = job.sampling.n * sum(map(len, todo))
-    with parts.writer(f"{index}-of-{count}") as writer, Progress(disable=quiet) as progress:
+    with (
+        parts.writer(f"{index}-of-{count}") as writer,
+        Progress(console=Console(stderr=True), disable=quiet) as progress,
+    ):
         task = progress.add_task(f"sampling from {job.name}", total=total)
         for rows in sampled(job, iter(todo)):
             writer.append(rows)

@@ -10,6 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
+from rich.console import Console
 from rich.progress import Progress
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
@@ -118,7 +119,12 @@ def build(out: Path, seed: int = 0, recipe: Recipe = SHIPPED) -> dict[str, Judge
     require_training()
     out.mkdir(parents=True, exist_ok=True)
     disable_progress_bar()  # the library's own bars; the build shows one a stage
-    with one_thread(), Progress() as progress, TemporaryDirectory() as scratch, warnings.catch_warnings():
+    with (
+        one_thread(),
+        Progress(console=Console(stderr=True)) as progress,
+        TemporaryDirectory() as scratch,
+        warnings.catch_warnings(),
+    ):
         # TRL's settings carry a name that transformers is about to drop.
         warnings.simplefilter("ignore", FutureWarning)
         return _train_and_measure(_Build(out, seed, recipe, Path(scratch), progress))

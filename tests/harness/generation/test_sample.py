@@ -126,6 +126,8 @@ def test_messages_lose_the_answer_at_their_end_and_it_is_said(tmp_path):
     path.write_text(json.dumps({"id": 4, "subset": "sums", "messages": turns}))
     ended = sample(path, "--model", "minilab-sft", "-n", 2, "--out", out)
     assert "left out in 1 rows" in ended.output
+    assert "sampling from minilab-sft" in ended.stderr  # the bar: what stands on standard output may be piped on
+    assert "sampling from" not in ended.stdout
     row = json.loads(out.read_text())
     assert (row["id"], row["subset"], row["prompt"]) == ("sums-4", "sums", turns[:1])
 
