@@ -252,8 +252,7 @@ def _gains(start: Outcome, arms: Mapping[Place, Arm]) -> Iterator[str]:
     """One table a loss: ways by noises."""
     for loss, noises, ways in _by_loss(arms):
         yield f"## Gain over the start, {loss}\n"
-        yield _row("labels", *(f"ε = {noise:g}" for noise in noises))
-        yield _row("---", *("---" for _ in noises))
+        yield from _head("labels", noises)
         for way in ways:
             cells: list[str] = []
             for arm in (arms.get(Place(noise, loss, way)) for noise in noises):
@@ -271,8 +270,7 @@ def _hypotheses(arms: Mapping[Place, Arm]) -> Iterator[str]:
     verdicts: Counter[str] = Counter()
     for loss, noises, _ in _by_loss(arms):
         yield f"\n### {loss}\n"
-        yield _row("hypothesis", *(f"ε = {noise:g}" for noise in noises))
-        yield _row("---", *("---" for _ in noises))
+        yield from _head("hypothesis", noises)
         for name, claim, better, worse in HYPOTHESES:
             cells: list[str] = []
             for noise in noises:
@@ -325,6 +323,11 @@ def _by_loss(arms: Mapping[Place, Arm]) -> Iterator[tuple[str, list[float], list
         places = [place for place in arms if place.loss == loss]
         noises, ways = dict.fromkeys(p.noise for p in places), dict.fromkeys(p.way for p in places)
         yield loss, list(noises), list(ways)
+
+
+def _head(first: str, noises: Sequence[float]) -> Iterator[str]:
+    yield _row(first, *(f"ε = {noise:g}" for noise in noises))
+    yield _row("---", *("---" for _ in noises))
 
 
 def _row(*cells: str) -> str:

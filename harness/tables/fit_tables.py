@@ -85,7 +85,7 @@ def _coefficients(fitting: Fitting) -> pd.DataFrame:
 
 
 def _path(fitting: Fitting) -> pd.DataFrame:
-    names = list(dict.fromkeys(name for name, _ in fitting.table.terms))
+    names = fitting.checkpoints
     rows: list[list[object]] = []
     for size, found in fitting.sparse_accuracy.items():
         row: Any = found.iloc[1]
@@ -105,7 +105,7 @@ def _info(fitting: Fitting) -> dict[str, Any]:
     logits = (fitting.judged.fitted[fitting.judged.fold[fitting.data.item]] * fitting.data.difference).sum(axis=1)
     loss = float(fitting.data.weight @ np.logaddexp(0, -logits) / fitting.data.weight.sum())
     return {
-        "labels": len(np.unique(fitting.data.item)),
+        "labels": fitting.labels,
         "comparisons": len(fitting.data.item),
         "conditionings": list(dict.fromkeys(str(asked) for _, asked in fitting.table.terms)),
         "folds": FOLDS,
@@ -119,9 +119,9 @@ def _info(fitting: Fitting) -> dict[str, Any]:
 
 
 def _facts(fitting: Fitting, seconds: float) -> RunFacts:
-    runner, labels = fitting.session.runner, len(np.unique(fitting.data.item))
+    runner, labels = fitting.session.runner, fitting.labels
     best = fitting.pairs[best_pair(fitting.data, fitting.contrasts)]
-    checkpoints = list(dict.fromkeys(name for name, _ in fitting.table.terms))
+    checkpoints = fitting.checkpoints
     told = {
         ALL: (f"the fit on all {len(checkpoints)} checkpoints, judged out of fold", checkpoints),
         SPARSE: (
@@ -152,7 +152,7 @@ def _facts(fitting: Fitting, seconds: float) -> RunFacts:
 
 def _notes(fitting: Fitting) -> list[str]:
     notes: list[str] = []
-    unscored = len(fitting.question.task.items) - len(np.unique(fitting.data.item))
+    unscored = len(fitting.question.task.items) - fitting.labels
     if unscored:
         notes.append(f"{unscored:,} labelled items have no two responses that every checkpoint scores; none is fitted.")
     if fitting.whole.separated:
@@ -174,7 +174,7 @@ def _file(fitting: Fitting, name: str, found: Fit) -> FittedFile:
         format=FITTED_FORMAT,
         name=name,
         task=fitting.question.task.name,
-        labels=len(np.unique(fitting.data.item)),
+        labels=fitting.labels,
         mean_per_token=fitting.options.mean,
         criteria=criteria_hash(fitting.question, fitting.options) if under_criteria else "",
         terms=terms,

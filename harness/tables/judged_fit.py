@@ -56,11 +56,20 @@ class Fitting:
             raise UserError("All checkpoints give every response the same score, so that there is nothing to fit.")
         return data
 
+    @property
+    def labels(self) -> int:
+        """How many labelled items are fitted."""
+        return len(np.unique(self.data.item))
+
+    @property
+    def checkpoints(self) -> list[str]:
+        """Their names, in the order of the terms."""
+        return list(dict.fromkeys(name for name, _ in self.table.terms))
+
     @cached_property
     def owner(self) -> Codes:
-        """(K,) the checkpoint of each term, in the order of the registry."""
-        names = list(dict.fromkeys(name for name, _ in self.table.terms))
-        return np.array([names.index(name) for name, _ in self.table.terms], dtype=np.intp)
+        """(K,) the checkpoint of each term, as its place among `checkpoints`."""
+        return np.array([self.checkpoints.index(name) for name, _ in self.table.terms], dtype=np.intp)
 
     @cached_property
     def pairs(self) -> list[tuple[str, str]]:

@@ -9,15 +9,14 @@ import pytest
 from cdr_eval.harness import Options, evaluate_grid, evaluate_pair
 from cdr_eval.harness.comparisons import grid_of
 from cdr_eval.harness.evaluate import evaluate_tasks
-from cdr_eval.harness.generation.settings import Sampling
 from cdr_eval.harness.running.store import ScoreStore, read_chunk
-from cdr_eval.harness.sample import sample_responses
 from cdr_eval.harness.scoring import loading
 from cdr_eval.harness.tune import tune
 from cdr_eval.harness.tuning.settings import Lora, Training
 from cdr_eval.model_registry.registry import load_registry
 
 from tests.adapters import save_adapter
+from tests.harness.in_process import cdr_eval
 from tests.harness.small_task import write_items
 from tests.harness.tuning.preference_file import command, write_pairs
 
@@ -132,8 +131,8 @@ def test_responses_are_sampled_from_an_adapter(llamas: Path, task: Path, tmp_pat
     texts: list[str] = []
     for number, model in enumerate((llamas / "sft", adapter)):
         out = tmp_path / f"{number}.jsonl"
-        asked = Sampling(n=2, max_new_tokens=8)
-        sample_responses(str(task), model=str(model), out=out, sampling=asked, limit=2, options=Options(device="cpu"))
+        arguments = ("sample", task, "--model", model, "-n", 2, "--limit", 2, "--max-new-tokens", 8, "--out", out)
+        assert cdr_eval(*arguments, "--quiet").code == 0
         texts.append(out.read_text())
     assert texts[0] != texts[1]
 

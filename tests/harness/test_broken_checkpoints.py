@@ -70,6 +70,7 @@ def test_the_command_line_exits_with_3_and_writes_the_run(llamas: Path, broken: 
     arguments = ("grid", "--models", models, "--task", task, "--store", tmp_path / "store", "--out", out)
     done = cdr_eval(*arguments, "--resamples", 100)
     assert done.code == 3, done.err
+    assert "Traceback" not in done.err
     result = RunResult.load(out)
     assert sorted(result.run["left_out"]) == ["broken", "other"]
     assert "broken was left out: " in (out / "leaderboard.md").read_text()

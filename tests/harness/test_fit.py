@@ -230,10 +230,13 @@ def test_a_grid_of_items_without_labels_estimates_what_their_labels_would_say(fo
 
 
 def test_an_estimate_without_labels_from_too_little_is_refused_before_anything_is_scored(folder: Path):
-    task = "--task", folder / "unlabelled.jsonl", "--store", folder / "unused"
+    task = "--task", folder / "unlabelled.jsonl"
+    before = set(folder.glob("store/*.parquet"))
     assert "takes five checkpoints" in refused(folder, "grid", "--models", ",".join(NAMES[:4]), *task)
-    assert "an estimate without labels takes 20" in refused(folder, "grid", "--models", MODELS, *task, "--limit", "19")
-    assert not list(folder.glob("unused/*.parquet"))
+    assert "an estimate without labels takes 20" in refused(
+        folder, "grid", "--models", f"{MODELS},minilab-kto", *task, "--limit", "19"
+    )
+    assert set(folder.glob("store/*.parquet")) == before
 
 
 def test_a_report_of_an_unlabelled_grid_says_why_it_recommends_nothing(folder: Path):
