@@ -246,7 +246,10 @@ def draw(points: Mapping[str, tuple[float, Estimate]], folder: Path) -> None:
     ends = min(r["low"] for r in rows) - 1, max(r["high"] for r in rows) + 1
     frame = Frame(min(right) - 3, max(right) + 8, *ends, width=800, height=600)  # several arms lie close together
     x = alt.X(
-        "labels:Q", title="right labels (per cent)", scale=alt.Scale(domain=[frame.left, frame.right], nice=False)
+        "labels:Q",
+        title="right labels (per cent)",
+        scale=alt.Scale(domain=[frame.left, frame.right], nice=False),
+        axis=alt.Axis(values=list(range(0, 101, 10))),  # the frame leaves room beyond for labels
     )
     up = alt.Scale(domain=[frame.low, frame.high], nice=False, zero=False)
     base = alt.Chart(data(rows)).encode(x=x)
