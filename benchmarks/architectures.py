@@ -146,7 +146,7 @@ def _score_setting(
         return  # it has no such attention
     own = float(np.abs(plain(model, asked) - truth).max())
     row.plain[label] = max(row.plain.get(label, 0.0), own)
-    allowed = 2 * own + (_EXACT if label == "float32" else 0.05)
+    allowed = own + _EXACT if label == "float32" else 2 * own + 0.05
     for batch in _BATCHES:
         scorer = SharedPrefixScorer(copy.deepcopy(model), batch)
         found = np.full(len(asked), np.nan)
@@ -187,7 +187,7 @@ def table(outcomes: Sequence[Row | tuple[str, str]]) -> Iterator[str]:
         f"{', '.join(map(str, _BATCHES))} tokens a pass. Off: largest difference "
         "of a response's log-probability from one sequence at a time through a "
         "fresh copy, eager attention, float32 (nats). Plain: the same of one sequence at a time in that type, with the "
-        f"same attention. A row differs if it is off by more than twice that and {_EXACT} (bfloat16: 0.05)."
+        f"same attention. A row differs if it is off by more than that and {_EXACT} (bfloat16: twice that and 0.05)."
     )
     yield ""
     yield f"{len(found)} architectures scored: " + ", ".join(f"{count} {way}" for way, count in first.most_common())

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress
 
 from ..errors import UserError
 from ..model_registry.checkpoint_files import find_checkpoint
@@ -19,6 +17,7 @@ from ..tasks.item import prompt_hash
 from ..tasks.task import limited
 from .annotators import annotator_rewards, open_annotators
 from .options import Options
+from .progress import progress_bar
 from .rules import check_rules
 from .statistics.credits import credit
 from .tune import LOG, Tuned
@@ -155,7 +154,7 @@ def _train_annotator(
     if not seen:
         raise UserError(f"No prompt of {labelled} falls into a share of {share}: raise --share.")
     begin(out, settings)
-    with Progress(console=Console(stderr=True), disable=options.quiet) as progress, hushed():
+    with progress_bar(options.quiet) as progress, hushed():
         place = Place(out / "checkpoints", options.device, progress, f"reward head on {local.name}")
         network, log = train_head(training, local.path, tokenizer, seen, place)
     annotator = Annotator(

@@ -310,6 +310,8 @@ def score_shard(
     which don't; what none of them scored is left to the run that writes the report. Raises UserError.
     """
     questions = [ask(task, variants, comparisons, registry, options, labelled=False) for task in tasks]
+    if kind == "grid":
+        _check_estimable(comparisons, questions, options)
 
     def run(kept: Sequence[Comparison], left_out: dict[str, str]) -> tuple[list[str], dict[str, str]]:
         from .executors import open_executor

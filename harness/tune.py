@@ -7,13 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from ..errors import UserError
 from ..model_registry.checkpoint_files import find_checkpoint
 from ..model_registry.registry import Registry, load_registry
 from .options import Options
+from .progress import progress_bar
 from .scoring.load_options import LoadOptions
 from .tuning.losses import LOSSES, require_training
 from .tuning.opening import open_start, saved_dtype
@@ -102,7 +100,7 @@ def _tune(
     reference: Any = load_model(local.path, load) if has_reference else None
     parameters = int(network.num_parameters())
     begin(out, settings)
-    with Progress(console=Console(stderr=True), disable=options.quiet) as progress, hushed():
+    with progress_bar(options.quiet) as progress, hushed():
         place = Place(out / "checkpoints", options.device, progress, f"{training.loss} on {local.name}")
         trainer = train(training, network, reference, tokenizer, kept, place)
     save_model(trainer, tokenizer, local.path, out, saved_dtype(local))

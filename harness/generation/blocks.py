@@ -4,13 +4,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rich.console import Console
-from rich.progress import Progress
-
 from ...errors import UserError
 from ...model_registry.checkpoint_files import LocalCheckpoint, localise_again
 from ...tasks.conditioning import Conversation
 from ...tasks.item import Turn
+from ..progress import progress_bar
 from ..rendering.chat import ChatRenderer
 from ..rendering.tokenizers import load_tokenizer
 from ..scoring.load_options import LoadOptions
@@ -108,7 +106,7 @@ def sample_blocks(
     total = job.sampling.n * sum(map(len, todo))
     with (
         parts.writer(f"{index}-of-{count}") as writer,
-        Progress(console=Console(stderr=True), disable=quiet) as progress,
+        progress_bar(quiet) as progress,
     ):
         task = progress.add_task(f"sampling from {job.name}", total=total)
         for rows in sampled(job, iter(todo)):

@@ -10,7 +10,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
-from rich.console import Console
 from rich.progress import Progress
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
@@ -18,6 +17,7 @@ from transformers.utils.logging import disable_progress_bar
 from ...errors import UserError
 from ...tasks.criteria import Criteria, load_criteria
 from ...tasks.minilab.world import CRITERIA
+from ..progress import progress_bar
 from ..tuning.losses import require_training
 from .baselines import measure_baselines
 from .benchmark import Judgement, baseline_outcomes, benchmark_prompts, judge, load
@@ -121,7 +121,7 @@ def build(out: Path, seed: int = 0, recipe: Recipe = SHIPPED) -> dict[str, Judge
     disable_progress_bar()  # the library's own bars; the build shows one a stage
     with (
         one_thread(),
-        Progress(console=Console(stderr=True)) as progress,
+        progress_bar() as progress,
         TemporaryDirectory() as scratch,
         warnings.catch_warnings(),
     ):

@@ -1,7 +1,7 @@
 """From a conversation to the tokens a model reads, and exactly which of them are scored.
 
 The one definition of the scored tokens: those that cover at least one character of the response, and those of the
-end-of-turn marker right after it. A conversation is rendered with its response to one string, which is tokenised once.
+end-of-turn marker right after it. A conversation is rendered with its response to one string, and tokenised as one.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from ...errors import UserError
 from ...tasks.conditioning import Conversation
 from ...tasks.item import Turn
 from ..scoring.protocol import ScoringRequest
+from .shared_texts import Encoded, SharedTexts
 from .time_limit import OutOfTime, cpu_limit
 
 if TYPE_CHECKING:
@@ -103,6 +104,7 @@ class ChatRenderer:
         """Two renderers of one identity, max_length and cut give the same requests."""
         # A post-processor would add special tokens, or trim the white space that a token covers from its offsets.
         hf.backend_tokenizer.post_processor = processors.Sequence([])
+        self._shared = SharedTexts(hf)
 
     def text(self, conversation: Conversation) -> RenderedText:
         """Render to a string; UserError where the template refuses the conversation or rewrites the response."""
@@ -122,16 +124,8 @@ class ChatRenderer:
         if not conversations:
             return []
         texts = self._texts(conversations)
-        encoded = self._tokenizer(
-            [t.text for t in texts],
-            add_special_tokens=False,
-            return_offsets_mapping=True,
-            return_attention_mask=False,
-            return_token_type_ids=False,
-            verbose=False,
-        )
-        rows = zip(texts, encoded["input_ids"], encoded["offset_mapping"], strict=True)
-        return [self._fit(self._request(text, ids, offsets), text) for text, ids, offsets in rows]
+        encoded = self._shared.encode([t.text for t in texts], [t.response[0] for t in texts])
+        return [self._fit(self._request(t, e), t) for t, e in zip(texts, encoded, strict=True)]
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """What each token adds to the text; U+FFFD where that is a part of a character."""
@@ -187,11 +181,10 @@ class ChatRenderer:
         marker_start = end + after.index(marker)
         return RenderedText(text, (start, end), (marker_start, marker_start + len(marker)))
 
-    def _request(self, text: RenderedText, ids: list[int], offsets: list[tuple[int, int]]) -> ScoringRequest:
-        leading = next((i for i, token in enumerate(ids) if token != self._bos), len(ids))
-        ids, offsets = ids[leading:], offsets[leading:]
+    def _request(self, text: RenderedText, encoded: Encoded) -> ScoringRequest:
+        leading = next((i for i, token in enumerate(encoded.ids) if token != self._bos), len(encoded.ids))
         bos = [] if self._bos is None else [self._bos]
-        scored = _covering(offsets, text.response)
+        scored = [place for place in _covering(encoded, text.response) if place >= leading]
         if not scored:
             response = text.text[slice(*text.response)]
             raise UserError(
@@ -199,14 +192,14 @@ class ChatRenderer:
                 f"{response[:60]!r}; remove the item."
             )
         if text.end_of_turn is not None:
-            scored = sorted({*scored, *_covering(offsets, text.end_of_turn)})
-        scored = [position + len(bos) for position in scored]
+            scored = sorted({*scored, *_covering(encoded, text.end_of_turn)})
+        scored = [place - leading + len(bos) for place in scored]
         if scored[0] == 0:
             raise UserError(
                 "The chat template puts nothing before the response and the tokenizer has no BOS token, "
                 "so the response's first token cannot be scored; pass another template with --chat-template FILE."
             )
-        return ScoringRequest(tuple((bos + ids)[: scored[-1] + 1]), tuple(scored))
+        return ScoringRequest((*bos, *encoded.ids[leading:])[: scored[-1] + 1], tuple(scored))
 
     def _fit(self, request: ScoringRequest, text: RenderedText) -> Rendering:
         """Cut an over-long prompt from its left, keeping BOS, and never the response; or all of it from its right."""
@@ -263,10 +256,11 @@ def _split(text: str) -> tuple[str, str]:
     return before, after
 
 
-def _covering(offsets: list[tuple[int, int]], span: tuple[int, int]) -> list[int]:
-    """The tokens that cover a character of the span."""
+def _covering(encoded: Encoded, span: tuple[int, int]) -> list[int]:
+    """The tokens that cover a character of the span, which begins after what is shared."""
     start, end = span
-    return [i for i, (left, right) in enumerate(offsets) if left < end and right > start and left < right]
+    places = enumerate(encoded.offsets, encoded.shared)
+    return [place for place, (left, right) in places if left < end and right > start and left < right]
 
 
 def _special_texts(tokenizer: Any) -> list[str]:

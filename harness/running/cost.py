@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ...model_registry.checkpoint_files import LocalCheckpoint
+from ..progress import status
 from ..rendering.groups import Group
 from ..scoring.protocol import ScoringRequest
 from ..scoring.token_trie import count_tokens
 from .planner import Planner
 from .runner import CheckpointPlan, Runner, distinct_units
-from .status import status
 from .this_process import ThisProcess
 
 CALIBRATION_SECONDS = 4.0

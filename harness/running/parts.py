@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from ...tasks.conditioning import Conditioning, Conversation, conversations, routing_conversations
 from ...tasks.criteria import Criteria
 from ...tasks.items import Items
+from ..progress import status
 from ..rendering.chat import ChatRenderer
 from .packed import PackedRequests, join, pack
-from .status import status
 
 CACHE_BYTES = 2**27
 """Rendered parts that are kept for the next checkpoint of the same tokenizer."""

@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface, PreTrainedModel
@@ -124,12 +125,14 @@ def _segment_attention(module: torch.nn.Module, name: str) -> Callable[..., tupl
 
 def _segment_mask(rule: IndexRule, segment: Segment, attention: str, query: Tensor) -> Tensor | None:
     """(1, 1, queries, keys) additive mask in the queries' type; None for SDPA where its causal flag says the same."""
-    tokens = segment.stop - segment.start
-    queries = torch.arange(segment.first_position, segment.first_position + tokens)[:, None]
-    keys = torch.arange(segment.first_position + tokens)[None, :]
+    above = int(segment.positions[0])
+    queries = torch.as_tensor(segment.positions)[:, None]
+    keys = torch.as_tensor(np.append(np.arange(above), segment.positions))[None, :]
     zero = torch.zeros((), dtype=torch.long)
     visible = rule(zero, zero, queries, keys)
-    if attention == "sdpa" and segment.first_position == 0 and torch.equal(visible, keys <= queries):
+    if segment.path is not None:
+        visible = visible & torch.as_tensor(segment.path)
+    elif attention == "sdpa" and above == 0 and torch.equal(visible, keys <= queries):
         return None
     mask = torch.zeros(visible.shape, dtype=query.dtype).masked_fill_(~visible, torch.finfo(query.dtype).min)
     return mask[None, None].to(query.device, non_blocking=True)

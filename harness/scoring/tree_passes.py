@@ -1,6 +1,7 @@
 """The forward passes over a token trie, one slice after another."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -12,13 +13,14 @@ from .cpu_linear import fast_linear
 from .memory import may_halve
 from .model_facts import decoder, text_config
 from .output_head import OutputHead
-from .packing import TrieSlice, cut_slice
+from .packing import SegmentLimits, TrieSlice, cut_slice
 from .token_trie import TokenTrie
 from .tree_attention import TreePass, tree_attention
 
-_SEGMENT_TOKENS = {"cpu": 256}
-"""Most queries that attend at a time: on a CPU few, since a mask hides half of what a long causal block computes; on a
-GPU many, since each costs a few kernel launches."""
+_SEGMENTS = {"cpu": SegmentLimits(256, 1_000)}
+"""On a CPU few queries attend at a time, since a mask hides half of what a long causal block computes; elsewhere many,
+since each call costs a few kernel launches."""
+_ELSEWHERE = SegmentLimits(4096, 20_000)
 
 
 class TreePasses:
@@ -32,7 +34,7 @@ class TreePasses:
         self._model = model
         self._decoder = decoder(model)
         self._head = OutputHead(model)
-        self._segment = _SEGMENT_TOKENS.get(model.device.type, 4096)
+        self._segments = _SEGMENTS.get(model.device.type, _ELSEWHERE)
         self.batch_tokens = batch_tokens
         """Tokens of a pass; halved when memory runs out, and the pass is tried again."""
 
@@ -41,7 +43,8 @@ class TreePasses:
         carried: dict[int, tuple[Tensor, Tensor]] = {}
         start = 0
         while start < len(trie.token_ids):
-            layout = cut_slice(trie, start, self.batch_tokens, self._segment)
+            most = min(self._segments.tokens, self.batch_tokens)
+            layout = cut_slice(trie, start, self.batch_tokens, replace(self._segments, tokens=most))
             try:
                 log_probs, carry = self._forward(trie, layout, carried)
             except (RuntimeError, MemoryError) as error:

@@ -232,7 +232,9 @@ def test_a_grid_of_items_without_labels_estimates_what_their_labels_would_say(fo
 def test_an_estimate_without_labels_from_too_little_is_refused_before_anything_is_scored(folder: Path):
     task = "--task", folder / "unlabelled.jsonl"
     before = set(folder.glob("store/*.parquet"))
-    assert "takes five checkpoints" in refused(folder, "grid", "--models", ",".join(NAMES[:4]), *task)
+    four = "--models", ",".join(NAMES[:4])
+    for shard in ((), ("--shard", "1/2")):
+        assert "takes five checkpoints" in refused(folder, "grid", *four, *task, *shard)
     assert "an estimate without labels takes 20" in refused(
         folder, "grid", "--models", f"{MODELS},minilab-kto", *task, "--limit", "19"
     )

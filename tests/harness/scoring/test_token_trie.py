@@ -1,4 +1,5 @@
-from cdr_eval.harness.scoring.packing import cut_slice
+import numpy as np
+from cdr_eval.harness.scoring.packing import SegmentLimits, cut_slice
 from cdr_eval.harness.scoring.protocol import ScoringRequest
 from cdr_eval.harness.scoring.token_trie import Ranges, TokenTrie, build_trie, count_tokens
 from hypothesis import given
@@ -60,28 +61,46 @@ def test_order_of_the_requests_does_not_matter(requests: list[ScoringRequest], r
     assert one.branches == other.branches
 
 
-@given(tries(), st.integers(1, 20), st.integers(1, 7))
-def test_each_segment_finds_its_path_in_what_is_carried_and_the_slice(
-    requests: list[ScoringRequest], size: int, segment: int
+@given(tries(), st.integers(0, 20), st.integers(1, 7), st.integers(0, 500))
+def test_each_token_sees_its_path_in_what_is_carried_and_the_slice(
+    requests: list[ScoringRequest], more: int, segment: int, call: int
 ):
     trie = build_trie(requests)
     paths = {row: branch.path(row + 1) for branch in trie.branches for row in range(branch.start, branch.stop)}
     carried: tuple[int, ...] = ()
     start = 0
     while start < len(trie.token_ids):
-        layout = cut_slice(trie, start, size, segment)
+        layout = cut_slice(trie, start, segment + more, SegmentLimits(segment, call))
         buffer = (*carried, *trie.token_ids[start : layout.stop].tolist())
         assert len(carried) == layout.carried
+        assert 0 < layout.stop - start <= segment + more
         covered = [row for part in layout.segments for row in range(part.start, part.stop)]
         assert covered == list(range(layout.stop - start))
         for part in layout.segments:
-            context = tuple(token for begin, end in part.context for token in buffer[begin:end])
-            assert context == spelled(trie, paths[start + part.stop - 1])
-            assert part.first_position == len(context) - (part.stop - part.start)
             assert part.stop - part.start <= segment
+            keys = [token for begin, end in part.context for token in buffer[begin:end]]
+            above = int(part.positions[0])
+            places = [*range(above), *part.positions.tolist()]
+            assert len(keys) == len(places)
+            causal = np.tri(part.stop - part.start, len(keys), above, dtype=bool)
+            for row, sees in enumerate(causal if part.path is None else part.path, start + part.start):
+                assert tuple(np.array(keys)[sees]) == spelled(trie, paths[row])
+                assert np.array(places)[sees].tolist() == list(range(trie.positions[row] + 1))
         carried = tuple(token for begin, end in layout.carry for token in buffer[begin:end])
         start = layout.stop
     assert carried == ()
+
+
+def test_short_branches_after_a_long_path_attend_in_one_call_and_long_ones_each_in_their_own():
+    def segments(above: int, tokens: int) -> int:
+        path = tuple(range(above))
+        branches = [ScoringRequest((*path, number, *range(tokens)), (above + tokens,)) for number in range(8)]
+        trie = build_trie(branches)
+        layout = cut_slice(trie, 0, len(trie.token_ids), SegmentLimits(256, 1_000))
+        return sum(part.stop > above for part in layout.segments)
+
+    assert segments(1024, 10) == 1
+    assert segments(0, 120) == 8
 
 
 def test_long_requests_share_their_prefix():
