@@ -12,12 +12,18 @@ _LINE_START = re.compile(r"^(\d*)([-+=.)])(?=[-+=\s]|$)")
 
 def one_line(text: str) -> str:
     """`text` on one line, without control and direction-override characters."""
-    return " ".join("".join("\ufffd" if _hidden(c) else c for c in " ".join(text.split())).split())
+    return " ".join(_shown(" ".join(text.split())).split())
 
 
 def written(text: str) -> str:
     """`text` with its lines, without control and direction-override characters."""
-    return "\n".join("".join("\ufffd" if _hidden(c) and c != "\t" else c for c in part) for part in text.splitlines())
+    return "\n".join("\t".join(map(_shown, line.split("\t"))) for line in text.splitlines())
+
+
+def _shown(line: str) -> str:
+    if line.isprintable():  # as nearly all are; character by character is slow
+        return line
+    return "".join("\ufffd" if _hidden(character) else character for character in line)
 
 
 def _hidden(character: str) -> bool:
