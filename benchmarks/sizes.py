@@ -19,8 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from cdr_eval.tasks.minilab.world import CRITERIA
-
 RESULTS = Path(__file__).parent / "results" / "sizes.md"
 COMMAND = ("-m", "cdr_eval.harness", "pair", "--strong", "minilab-dpo-3", "--weak", "minilab-base")
 WORDS = "the a fox sees tall apples rivers clouds please bring me water tell story about help yes no ok red 3 7 12 + ="
@@ -103,15 +101,11 @@ def many(folder: Path, beside: str | None = None) -> list[Sequence[str]]:
 
 
 def prompts(folder: Path, _beside: str | None) -> list[Sequence[str]]:
-    """Prompts with sixteen responses, one criteria variant: each response under one conditioning by two checkpoints.
-
-    The criteria are the minilab's: RewardBench's are longer than what its checkpoints read.
-    """
+    """Prompts with sixteen responses, one criteria variant: each response under one conditioning by two checkpoints."""
     rows: list[Sequence[str]] = []
     for count in (2_000, 20_000):
         task = write_prompts(folder / f"prompts-{count}.jsonl", count)
-        places = folder / f"store-prompts-{count}", folder / f"run-prompts-{count}"
-        found = run(task, *places, "cdr-safety", "--criteria", str(CRITERIA))
+        found = run(task, folder / f"store-prompts-{count}", folder / f"run-prompts-{count}", "cdr-safety")
         rows.append(row(f"{count:,} prompts × {RESPONSES} responses, cdr-safety", found, 2 * count * RESPONSES))
     return rows
 

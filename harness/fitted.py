@@ -97,7 +97,7 @@ def _opened(path: Path, file: FittedFile, question: Question, registry: Registry
         means = "means per token: pass --mean" if file.mean_per_token else "sums over tokens: leave --mean out"
         raise UserError(f"{path} was fitted to {means}.")
     conditionings = [read_conditioning(term.conditioning, question.criteria) for term in file.terms]
-    if file.criteria and file.criteria != criteria_hash(question, options):
+    if file.criteria and file.criteria != criteria_hash(question):
         raise UserError(f"{path} was fitted under other criteria: pass the same file with --criteria.")
     checkpoints = {term.checkpoint: _checkpoint(path, term.checkpoint, term.model, registry) for term in file.terms}
     overlap, notes = _overlap(path, file, question, allow=options.allow_overlap)
@@ -136,9 +136,9 @@ def fitted_terms(
     )
 
 
-def criteria_hash(question: Question, options: Options) -> str:
+def criteria_hash(question: Question) -> str:
     """SHA-256 of the criteria file of a run."""
-    return sha256((options.criteria or question.task.criteria).read_bytes()).hexdigest()
+    return sha256(question.task.criteria.read_bytes()).hexdigest()
 
 
 def _checkpoint(path: Path, name: str, model: str, registry: Registry) -> Checkpoint:

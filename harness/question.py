@@ -2,16 +2,19 @@
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 
 from ..errors import UserError
 from ..model_registry.registry import Registry
+from ..model_registry.schema import Family
 from ..reports.run_format.run_info import ANNOTATOR, FITTED
-from ..tasks.catalog import load_task, task_of_rows
-from ..tasks.criteria import Criteria, load_criteria
+from ..tasks.catalog import MINILAB, load_task, task_of_rows
+from ..tasks.criteria import DEFAULT_CRITERIA, Criteria, load_criteria
+from ..tasks.minilab.world import CRITERIA as MINILAB_CRITERIA
 from ..tasks.task import Official, Task, by_official_rules, limited
 from ..tasks.variants import Variant, declare_variants, select_variants
 from .comparisons import Comparison
@@ -50,8 +53,8 @@ def ask(
     Raises UserError.
     """
     _check_benchmark(options, registry)
+    family = comparisons[0].family
     if task is None:
-        family = comparisons[0].family
         task = family.default_task if family else "rewardbench"
     whole = _opened(task, options)
     asked = limited(by_official_rules(whole) if options.protocol == "official" else whole, options.limit, options.seed)
@@ -62,9 +65,16 @@ def ask(
             f"{asked.name} has no labels, which this needs: `cdr-eval grid` estimates accuracies without any, and "
             "`cdr-eval annotate` makes labels."
         )
-    criteria = load_criteria(options.criteria or asked.criteria)
+    own = own_criteria(family) if asked.criteria == DEFAULT_CRITERIA else asked.criteria
+    asked = replace(asked, criteria=options.criteria or own)
+    criteria = load_criteria(asked.criteria)
     cut = asked.official if options.protocol == "official" else Official()
     return Question(asked, criteria, select_variants(variants, declare_variants(criteria)), cut)
+
+
+def own_criteria(family: Family | None) -> Path:
+    """Criteria in words that a family's checkpoints know: those of the minilab's world, or the general ones."""
+    return MINILAB_CRITERIA if family is not None and family.default_task == MINILAB else DEFAULT_CRITERIA
 
 
 def has_labels(task: Task) -> bool:
@@ -95,7 +105,7 @@ def asked_of(kind: str, question: Question, comparisons: Sequence[Comparison], o
         "seed": options.seed,
         "resamples": options.resamples,
         "mean_per_token": options.mean,
-        "criteria": str(options.criteria or task.criteria),
+        "criteria": str(task.criteria),
     }
 
 

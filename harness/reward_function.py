@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from ..errors import UserError
 from ..model_registry.registry import load_registry
 from ..tasks.conditioning import Conditioning, conversations
-from ..tasks.criteria import DEFAULT_CRITERIA, load_criteria
+from ..tasks.criteria import load_criteria
 from ..tasks.item import Item, Turn, prompt_hash
 from ..tasks.variants import Role, Route, declare_variants, select_variants
 from .comparisons import pair_of
 from .options import Options
+from .question import own_criteria
 from .rendering.chat import ChatRenderer
 from .rendering.groups import Member, open_group
 from .rewards import Scores, rewards
@@ -44,14 +45,14 @@ class DensityRatioReward:
         options: Options | None = None,
     ) -> None:
         options, known = options or Options(), load_registry(registry)
-        self._criteria = load_criteria(options.criteria or DEFAULT_CRITERIA)
+        (comparison,) = pair_of(strong, weak, known)
+        self._criteria = load_criteria(options.criteria or own_criteria(comparison.family))
         (self._variant,) = select_variants([variant], declare_variants(self._criteria))
         if any(isinstance(t.conditioning, Route) or t.conditioning.kind[:5] == "judge" for t in self._variant.terms):
             raise UserError(
                 f"{variant} needs a route or other responses, which a reward function has not: "
                 "use vanilla, likelihood, or a cdr-, prompt-delta- or pmi- variant of one domain."
             )
-        (comparison,) = pair_of(strong, weak, known)
         group = open_group(comparison.checkpoints, comparison.pairs, comparison.family, known, options)
         load = load_options(
             options.device, options.dtype, options.trust_remote_code, options.allow_pickle, options.quantise

@@ -77,9 +77,8 @@ def sample_responses(
     known = load_registry(registry)
     checkpoint = find_checkpoint(model, known)
     asked, notes = _read(prompts, limit)
-    record_path = out.with_suffix(".run.json")
     if out.exists():
-        _finished_record(out, record_path, {"prompts": prompts_hash(asked), **asdict(sampling)})
+        _finished_record(out, {"prompts": prompts_hash(asked), **asdict(sampling)})
     group = open_group([checkpoint], [], known.common_family([checkpoint]), known, options)
     # All that a user can mend in names and files is said before torch is imported.
     from .executors import sampling_executor
@@ -91,24 +90,29 @@ def sample_responses(
         encoded, too_long = encode(asked, member.renderer, sampling.max_new_tokens)
         settings = _settings(asked, member, load, sampling)
         if out.exists():
-            return SampleResult(out, _finished_record(out, record_path, settings), complete=True)
+            return SampleResult(out, _finished_record(out, settings), complete=True)
         started = time.monotonic()
         parts = ResponseParts(out, settings)
         blocks = blocks_of(asked, encoded, max(1, sampling.batch // sampling.n))
         job = SamplingJob(member.local, load, sampling, end_of_turn(member.renderer))
         sampled = sample_blocks(job, blocks, parts, shard, options.quiet, executor.sampled)
-    missing = set(encoded) - set(parts.places())
     asked_of = {"source": prompts, "asked": len(asked), "too_long": too_long}
     record = _record(checkpoint, group, asked_of, settings, notes) | {
         "sampled_now": sampled,
         "executor": executor.place(),
         "seconds": round(time.monotonic() - started, 1),
     }
-    if not missing:
-        parts.merge(sorted(encoded))
+    return _gathered(parts, sorted(encoded), out, record)
+
+
+def _gathered(parts: ResponseParts, rows: Sequence[int], out: Path, record: dict[str, Any]) -> SampleResult:
+    """Write `out` and the record beside it, if no row is missing."""
+    complete = set(rows) <= set(parts.places())
+    if complete:
+        parts.merge(rows)
         record["finish_reasons"] = dict(_finish_reasons(out))
-        record_path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    return SampleResult(out, record, complete=not missing)
+        _record_path(out).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    return SampleResult(out, record, complete)
 
 
 def _record(
@@ -158,10 +162,14 @@ def _read(prompts: str, limit: int | None) -> tuple[tuple[SamplingPrompt, ...], 
     ), []
 
 
-def _finished_record(out: Path, record: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+def _record_path(out: Path) -> Path:
+    return out.with_suffix(".run.json")
+
+
+def _finished_record(out: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     """The record of a file that is complete; UserError where one of the settings was another."""
     try:
-        known: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+        known: dict[str, Any] = json.loads(_record_path(out).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         known = {}
     made_with = known.get("settings", {})

@@ -9,12 +9,10 @@ import numpy as np
 
 from ...errors import UserError
 from ...model_registry.registry import Registry
-from ...tasks.catalog import MINILAB
 from ...tasks.conditioning import Conditioning
 from ...tasks.criteria import DEFAULT_CRITERIA, load_criteria
 from ...tasks.item import Turn
 from ...tasks.items import Items
-from ...tasks.minilab.world import CRITERIA as MINILAB_CRITERIA
 from ...tasks.task import Task
 from ...tasks.variants import ROUTER, Role, Variant, declare_variants, select_variants
 from ..annotators import annotator_rewards, open_annotators
@@ -22,7 +20,7 @@ from ..comparisons import Comparison, pair_of
 from ..fitted import FittedRow, open_fitted
 from ..fitted_file import FittedFile
 from ..options import Options
-from ..question import Question
+from ..question import Question, own_criteria
 from ..rewards import Routing, Scores, rewards
 from ..statistics.arrays import Floats
 from .candidates import Candidates
@@ -94,9 +92,7 @@ class PairReward:
 
     def question(self, task: Task) -> Question:
         """What is asked about the task's items."""
-        family = self.comparison.family
-        own = MINILAB_CRITERIA if family is not None and family.default_task == MINILAB else DEFAULT_CRITERIA
-        path = self.options.criteria or own
+        path = self.options.criteria or own_criteria(self.comparison.family)
         criteria = load_criteria(path)
         declared = declare_variants(criteria)
         by_section = [name for name in (self.variant, *self.compared) if name.startswith("cdr-adaptive-oracle")]
@@ -197,8 +193,7 @@ class CombinedReward:
 
     def _criteria(self) -> Path:
         members = [found for name in self.file.checkpoints if (found := self.registry.lookup(name)) is not None]
-        family = self.registry.common_family(members)
-        return MINILAB_CRITERIA if family is not None and family.default_task == MINILAB else DEFAULT_CRITERIA
+        return own_criteria(self.registry.common_family(members))
 
 
 Reward = PairReward | ColumnReward | AnnotatorReward | CombinedReward

@@ -176,7 +176,7 @@ def _file(fitting: Fitting, name: str, found: Fit) -> FittedFile:
         task=fitting.question.task.name,
         labels=fitting.labels,
         mean_per_token=fitting.options.mean,
-        criteria=criteria_hash(fitting.question, fitting.options) if under_criteria else "",
+        criteria=criteria_hash(fitting.question) if under_criteria else "",
         terms=terms,
         problems=problem_hashes(fitting.question.task),
     )

@@ -107,7 +107,7 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
             "styles": list(task.styles),
             "missing_subsets": missing_subsets(task),
         },
-        "criteria": str(facts.options.criteria or task.criteria),
+        "criteria": str(task.criteria),
         "domains": {name: domain.instruction for name, domain in facts.question.criteria.domains.items()},
         "routes": {name: dict(route) for name, route in facts.question.criteria.routes.items()},
         "scoring": {

@@ -17,6 +17,8 @@ from cdr_eval.harness.running.this_process import ThisProcess
 from cdr_eval.model_registry.registry import load_registry
 from cdr_eval.reports.markdown import render_markdown
 from cdr_eval.reports.overview import overview
+from cdr_eval.tasks.criteria import DEFAULT_CRITERIA
+from cdr_eval.tasks.minilab.world import CRITERIA
 from numpy.typing import NDArray
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -185,6 +187,16 @@ def test_a_changed_criterion_scores_only_what_it_changes(
     changed.write_text(options.criteria.read_text().replace("Be safety.", "Be very safe."))
     after = pair(llamas, replace(options, criteria=changed), items_file, "vanilla", "cdr-safety", "cdr-chat-hard")
     assert after.run["responses_scored"] == {"sft": 48, "base": 48}
+
+
+def test_the_minilabs_checkpoints_are_asked_its_criteria_about_any_file(options: Options, tmp_path: Path) -> None:
+    task = write_items(tmp_path / "items.jsonl")
+    names = {"strong": "minilab-dpo-3", "weak": "minilab-sft"}
+    for criteria, used in ((None, CRITERIA), (DEFAULT_CRITERIA, DEFAULT_CRITERIA)):
+        asked = replace(options, criteria=criteria)
+        result = evaluate_pair(**names, task=str(task), variants=["cdr-safety"], options=asked)
+        assert result.run["criteria"] == str(used)
+        assert bool(result.run["counts"]["truncated"]) == (used == DEFAULT_CRITERIA)  # too long for them
 
 
 def test_equal_weights_under_two_names_are_scored_once(
