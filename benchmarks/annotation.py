@@ -1,6 +1,6 @@
 """Annotating 16 responses a prompt against other ways to score them, end to end; and 20,000 prompts, also killed.
 
-python -m benchmarks.annotation [speed] [scale] [kills] > benchmarks/results/annotation.md
+python -m benchmarks.annotation [speed] [scale] > benchmarks/results/annotation.md
 
 Without a part, all of them, in about three quarters of an hour. Leave the machine alone meanwhile.
 """
@@ -34,8 +34,6 @@ from .scoring_work import Pair, build_model, evenly, load_texts, train_tokenizer
 
 PROMPTS, RESPONSES = 16, 16
 MANY = 20_000
-KILLED = 2_000
-"""Prompts of the run that is killed."""
 KILLS = 5
 VARIANT = Conditioning("criteria", "safety")
 OTHERS = {"naive": "naive loop, as RewardBench", "lm-eval": "lm-eval HF"}
@@ -74,7 +72,7 @@ def speed(folder: Path) -> None:
         "lengthens the clock's seconds, not the processor's.\n"
     )
     print("| | seconds by the clock | of processor time | x annotate, processor time |\n|---|---|---|---|")
-    for name, (clock, processor) in took.items():
+    for name, (clock, processor, _) in took.items():
         print(f"| {name} | {clock:.1f} | {processor:.1f} | {processor / took['annotate'][1]:.1f} |")
     print(f"\nLargest difference of a reward: {_difference(folder):.0e}.\n", flush=True)
 
@@ -101,48 +99,43 @@ def contestant(name: str, folder: Path) -> None:
 
 
 def scale(folder: Path) -> None:
-    """20,000 prompts with two minilab checkpoints: time and memory."""
+    """20,000 prompts with two minilab checkpoints: time and memory; and killed and continued, compared by file."""
     data = many(folder / "many.jsonl", MANY)
-    before = time.monotonic()
-    process = subprocess.Popen(minilab_command(data), cwd=folder, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise SystemExit(f"annotate ended with {process.returncode}")
-    run: dict[str, Any] = json.loads((folder / "out" / "run.json").read_text(encoding="utf-8"))
-    seconds, scored = time.monotonic() - before, sum(run["responses_scored"].values())
-    print(f"## {MANY:,} prompts with {RESPONSES} responses, two minilab checkpoints, vanilla\n")
-    print("| | |\n|---|---|")
-    print(f"| responses scored, both checkpoints together | {scored:,} |")
-    print(f"| from start to end, with statistics, report and data set | {seconds:.0f} s |")
-    print(f"| responses a second and checkpoint, over all of that | {scored / 2 / seconds:,.0f} |")
-    print(f"| peak memory of the process | {usage.ru_maxrss / 2**20:.2f} GiB |\n", flush=True)
-
-
-def kills(folder: Path) -> None:
-    """A run killed at random times and continued, compared file by file with an undisturbed one."""
-    data = many(folder / "killed.jsonl", KILLED)
     whole, other = folder / "whole", folder / "killed"
     whole.mkdir()
     other.mkdir()
-    before = time.monotonic()
-    subprocess.run(minilab_command(data), cwd=whole, check=True, stdout=subprocess.DEVNULL)
-    longest = time.monotonic() - before
+    seconds, processor, gib = timed(minilab_command(data), whole)
+    run: dict[str, Any] = json.loads((whole / "out" / "run.json").read_text(encoding="utf-8"))
+    scored = sum(run["responses_scored"].values())
+    print(f"## {MANY:,} prompts with {RESPONSES} responses, two minilab checkpoints, vanilla\n")
+    print("| | |\n|---|---|")
+    print(f"| responses scored, both checkpoints together | {scored:,} |")
+    print(
+        f"| from start to end, with statistics, report and data set | {seconds:.0f} s, {processor:.0f} of a processor |"
+    )
+    print(
+        f"| responses a second over all of that | {scored / seconds:,.0f}, of a processor {scored / processor:,.0f} |"
+    )
+    print(f"| peak memory of the process | {gib:.2f} GiB |\n", flush=True)
+    done = _killed(minilab_command(data), other, seconds)
+    first, second = digests(whole / "out"), digests(other / "out")
+    print(f"The same, killed {done} times and continued: {len(first)} files, ", end="")
+    print(f"{sum(first[name] != second.get(name) for name in first)} of them differ.\n", flush=True)
+
+
+def _killed(command: Sequence[str], folder: Path, longest: float) -> int:
+    """Run a command to its end, killed on the way at random times; returns how often it was."""
     drawn = random.Random(0)
-    done = 0
-    while done < KILLS:
-        process = subprocess.Popen(minilab_command(data), cwd=other, stdout=subprocess.DEVNULL)
+    for done in range(KILLS):
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL)
         try:
-            process.wait(timeout=drawn.uniform(0.15, 0.5) * longest)
-            break
+            process.wait(timeout=drawn.uniform(0.05, 0.2) * longest)
+            return done
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
             process.wait()
-            done += 1
-    subprocess.run(minilab_command(data), cwd=other, check=True, stdout=subprocess.DEVNULL)
-    first, second = digests(whole / "out"), digests(other / "out")
-    print(f"## {KILLED:,} prompts with {RESPONSES} responses, killed {done} times and continued\n")
-    print(f"{len(first)} files, {sum(first[name] != second.get(name) for name in first)} of them differ.\n", flush=True)
+    subprocess.run(command, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return KILLS
 
 
 def minilab_command(data: Path) -> list[str]:
@@ -188,15 +181,15 @@ def digests(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def timed(command: Sequence[str]) -> tuple[float, float]:
-    """Seconds by the clock until the command ends, and of processor time."""
+def timed(command: Sequence[str], folder: Path | None = None) -> tuple[float, float, float]:
+    """Seconds by the clock until the command ends, of processor time, and GiB of memory at most."""
     before = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise SystemExit(f"{command[3]} ended with {process.returncode}")
-    return time.monotonic() - before, usage.ru_utime + usage.ru_stime
+    return time.monotonic() - before, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 2**20
 
 
 def _difference(folder: Path) -> float:
@@ -213,7 +206,7 @@ def main(parts: Sequence[str]) -> None:
     if parts[:1] == ["contestant"]:
         contestant(parts[1], Path(parts[2]))
         return
-    every: dict[str, Callable[[Path], None]] = {"speed": speed, "scale": scale, "kills": kills}
+    every: dict[str, Callable[[Path], None]] = {"speed": speed, "scale": scale}
     print(HEAD)
     print(
         f"{os.cpu_count()} shared cores of an {platform.machine()} CPU; Python {platform.python_version()}, torch "
