@@ -208,7 +208,8 @@ def test_two_checkpoints_have_no_correlation_and_no_heatmap(make_run: Callable[[
 
 def test_variants_that_are_the_same_reward_on_this_task_say_so(make_run: Callable[[str], Path]) -> None:
     """Without sections no oracle has a domain to choose."""
-    sentence = "On this task every figure of vanilla is also that of cdr-adaptive-oracle, cdr-adaptive-oracle-chat-hard"
+    others = "cdr-adaptive-oracle and cdr-adaptive-oracle-chat-hard"
+    sentence = f"On this task every figure of vanilla is also that of {others}."
     assert sentence in report_of(make_run("plain"))
     assert sentence not in report_of(make_run("pair"))
 
