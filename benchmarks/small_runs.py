@@ -69,10 +69,10 @@ def measure(folder: Path) -> dict[str, list[tuple[float, float]]]:
     for _ in range(ROUNDS):
         shutil.rmtree(folder / "store", ignore_errors=True)
         for name in (OURS, STORED):
-            took.setdefault(name, []).append(timed(ours))
+            took.setdefault(name, []).append(timed(ours)[:2])
         for name, words in OTHERS.items():
             command = [sys.executable, "-m", "benchmarks.small_runs", name, str(folder)]
-            took.setdefault(words, []).append(timed(command))
+            took.setdefault(words, []).append(timed(command)[:2])
     return took
 
 
