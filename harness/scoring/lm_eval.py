@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import io
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partialmethod
@@ -161,12 +162,22 @@ def _said(error: Exception) -> str:
     return f"{_first(error)}: {' '.join(text.split())[:300]}" if text else _first(error)
 
 
+class _Nowhere(io.TextIOBase):
+    """Takes what is written and shows it to nobody."""
+
+    def write(self, text: str, /) -> int:
+        return len(text)
+
+
 @contextmanager
 def _no_bars() -> Generator[None]:
-    """No progress bars of lm-eval's: its servers' clients draw them whatever they are told, and the run has its own."""
+    """No progress bars of lm-eval's: its servers' clients draw them whatever they are told, and the run has its own.
+
+    They run on unseen: vLLM divides by the time that its bar has measured, which is zero for one that is disabled.
+    """
     tqdm: Any = importlib.import_module("tqdm.std").tqdm
     start = tqdm.__init__
-    tqdm.__init__ = partialmethod(start, disable=True)
+    tqdm.__init__ = partialmethod(start, file=_Nowhere())
     try:
         yield
     finally:

@@ -99,6 +99,29 @@ def test_a_backend_that_generates_a_token_gets_no_request_that_it_would_cut(
         list(scorer.score([ScoringRequest(tuple(range(3, 4 + takes)), (takes,))]))
 
 
+def test_a_backend_s_bar_measures_time_but_is_not_shown(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    import lm_eval.api.registry
+    import lm_eval.models.huggingface
+    from tqdm.auto import tqdm
+
+    HFLM: Any = lm_eval.models.huggingface.HFLM
+
+    class DividesAsVllmDoes(HFLM):
+        def _loglikelihood_tokens(self, requests: Any, *args: Any, **kwargs: Any):
+            with tqdm(total=len(requests), desc="Processed prompts") as bar:
+                answers = super()._loglikelihood_tokens(requests, *args, **kwargs)
+                bar.postfix = f"{len(answers) / bar.format_dict['elapsed']:.2f} a second"
+                bar.update(len(answers))
+            return answers
+
+    monkeypatch.setattr(lm_eval.api.registry, "get_model", lambda name: {"hf": DividesAsVllmDoes}[name])
+    scorer = LmEvalScorer("hf", str(folder), "float32", "cpu", 128)
+    assert len(sums(scorer, [ScoringRequest((3, 4, 5), (2,))])) == 1
+    assert "Processed" not in capsys.readouterr().err
+
+
 def test_weights_are_not_loaded_again_at_every_call(folder: Path):
     with pytest.raises(UserError, match="data_parallel_size loads the weights again"):
         LmEvalScorer("vllm,data_parallel_size=2", str(folder), "float32", "cpu", 128)

@@ -185,31 +185,52 @@ def wait_for(url: str, process: subprocess.Popen[bytes], seconds: float = 300) -
     pytest.fail("the server did not start")
 
 
-def test_a_real_vllm_server_gives_the_reference_s_margins(task: Path, tmp_path: Path) -> None:
-    pytest.importorskip("vllm", reason="vLLM is not installed: its server was not met")
+@pytest.fixture(scope="module")
+def vllm_pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """Two Llamas of the least head size that vLLM serves."""
+    pytest.importorskip("vllm", reason="vLLM is not installed: neither its server nor itself was met")
     from tests.checkpoints import byte_level_tokenizer
     from tests.harness.scoring.scoring_requests import random_model
 
-    tokenizer = byte_level_tokenizer("chatml")
+    folder, tokenizer = tmp_path_factory.mktemp("vllm"), byte_level_tokenizer("chatml")
     sizes = {"hidden_size": 128, "num_attention_heads": 2, "num_key_value_heads": 2, "vocab_size": len(tokenizer)}
+    for number, name in enumerate(("strong", "weak")):
+        random_model("llama", **sizes, initializer_range=0.02 * (1 + number)).save_pretrained(folder / name)
+        tokenizer.save_pretrained(folder / name)
+    return str(folder / "strong"), str(folder / "weak")
+
+
+def same_margins_as_the_reference(pair: tuple[str, str], task: Path, tmp_path: Path, served: Options) -> None:
+    plain = Options(device="cpu", store=tmp_path / "plain", scorer="reference", max_length=500)
+    found = [
+        evaluate_pair(*pair, task=str(task), variants=("vanilla",), options=options) for options in (served, plain)
+    ]
+    margins = [result.margins["margin"].to_numpy() for result in found]
+    assert np.abs(margins[0] - margins[1]).max() < 1e-3
+    assert np.abs(margins[1]).max() > 1
+    assert any("does not use its prefix cache" in note for note in found[0].run["notes"])
+
+
+def test_real_vllm_servers_give_the_reference_s_margins(vllm_pair: tuple[str, str], task: Path, tmp_path: Path) -> None:
     with ExitStack() as stack:
         urls: list[str] = []
-        for number, name in enumerate(("strong", "weak")):
-            random_model("llama", **sizes, initializer_range=0.02 * (1 + number)).save_pretrained(tmp_path / name)
-            tokenizer.save_pretrained(tmp_path / name)
-            port = 18_230 + number
-            line = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(tmp_path / name)]
-            line += ["--port", str(port), "--dtype", "float32", "--max-model-len", "512"]
+        for port, path in enumerate(vllm_pair, 18_230):
+            line = [str(Path(sys.executable).with_name("vllm")), "serve", path, "--port", str(port)]
+            line += ["--dtype", "float32", "--max-model-len", "512", "--enforce-eager"]
             process = stack.enter_context(subprocess.Popen(line))
             stack.callback(process.send_signal, signal.SIGTERM)
-            urls.append(f"{name}=http://127.0.0.1:{port}")
             wait_for(f"http://127.0.0.1:{port}", process)
-        pair = (str(tmp_path / "strong"), str(tmp_path / "weak"))
-        served = Options(device="cpu", store=tmp_path / "a", scorer=SCORER, urls=tuple(urls), max_length=500)
-        plain = Options(device="cpu", store=tmp_path / "b", scorer="reference", max_length=500)
-        found = [
-            evaluate_pair(*pair, task=str(task), variants=("vanilla",), options=options) for options in (served, plain)
-        ]
-    margins = [result.margins["margin"].to_numpy() for result in found]
-    assert np.abs(margins[0] - margins[1]).max() < 1e-2
-    assert any("does not use its prefix cache" in note for note in found[0].run["notes"])
+            urls.append(f"{Path(path).name}=http://127.0.0.1:{port}")
+        served = Options(device="cpu", store=tmp_path / "served", scorer=SCORER, urls=tuple(urls), max_length=500)
+        same_margins_as_the_reference(vllm_pair, task, tmp_path, served)
+        with pytest.raises(UserError, match="takes at most 511 tokens; pass --max-length 511"):
+            request = ScoringRequest(tuple(range(3, 3 + 512)), (511,))
+            spec = f"local-completions,base_url=http://127.0.0.1:{18_230}"
+            list(LmEvalScorer(spec, vllm_pair[0], "float32", "cpu", 4096, 4096, names=(vllm_pair[0],)).score([request]))
+
+
+def test_vllm_in_this_process_gives_the_reference_s_margins(
+    vllm_pair: tuple[str, str], task: Path, tmp_path: Path
+) -> None:
+    served = Options(device="cpu", store=tmp_path / "own", scorer="lm-eval:vllm,enforce_eager=True", max_length=500)
+    same_margins_as_the_reference(vllm_pair, task, tmp_path, served)
