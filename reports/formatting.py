@@ -16,8 +16,11 @@ class Interval(Protocol):
 
 
 def percent(share: float | None) -> str:
-    """A share in [0, 1] in per cent: 0.824 -> "82.4"."""
-    return MISSING if share is None else f"{100 * share:.1f}"
+    """A share in per cent, with a true minus and no negative zero: 0.824 -> "82.4"."""
+    if share is None:
+        return MISSING
+    text = f"{100 * share:.1f}".replace("-", "−")
+    return text if text.strip("−0.") else text.lstrip("−")
 
 
 def percent_interval(value: float | None, row: Interval) -> str:

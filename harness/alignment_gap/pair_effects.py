@@ -31,8 +31,12 @@ class PairEffects:
 
 
 def empirical_logit(accuracy: Floats, items: Floats | float) -> Floats:
-    """log((k + 1/2) / (n - k + 1/2)) with k = accuracy · n (Haldane's correction): finite at 0 and 1."""
-    return np.log((accuracy * items + 0.5) / ((1 - accuracy) * items + 0.5))
+    """log((k + 1/2) / (n - k + 1/2)) with k = accuracy · n (Haldane's correction): finite at 0 and 1.
+
+    Accuracies are held to [0, 1], which those by the rule ties leave by up to 0.01.
+    """
+    right = np.clip(accuracy, 0, 1) * items
+    return np.log((right + 0.5) / (items - right + 0.5))
 
 
 def pair_effects(strong: Codes, weak: Codes, logits: Floats) -> PairEffects:

@@ -79,13 +79,15 @@ def selection_area(margin: Floats, right: Floats, cluster: Codes) -> Estimate:
     area = float(top.mean())
     influence = (top + right * tail_inverse - tail_accuracy - area) / n
     error = _clustered_error(influence, cluster[order])
-    return Estimate(area, max(area - Z * error, 0.0), min(area + Z * error, 1.0))
+    low, high = max(area - Z * error, 0.0), min(area + Z * error, 1.0)
+    return Estimate(area, min(low, area), max(high, area))
 
 
 def share(right: Floats, cluster: Codes) -> Estimate:
-    """Mean of values in [0, 1] with Wilson's interval at the effective n that clustering leaves.
+    """Mean of credits with Wilson's interval at the effective n that clustering leaves.
 
-    Effective n = n / max(1, clustered variance of the mean / its variance under independence).
+    Effective n = n / max(1, clustered variance of the mean / its variance under independence). A mean outside [0, 1],
+    which the rule ties can give, is an end of its interval.
     """
     n = len(right)
     mean = float(right.mean())

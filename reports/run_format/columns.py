@@ -105,6 +105,17 @@ Share = Annotated[
 Percent = Annotated[
     Annotated[float, Field(ge=0, le=100)] | None, BeforeValidator(_finite_or_none), Unit("number", "per cent")
 ]
+Credit = Annotated[
+    Annotated[float, Field(ge=-0.01, le=1.01)] | None,
+    BeforeValidator(_finite_or_none),
+    Unit("number", "share, 0 to 1, by the rule ties −0.01 to 1.01"),
+]
+"""Mean credit: the rule ties gives an item 0.01 less than 0 or more than 1 at the most."""
+CreditPercent = Annotated[
+    Annotated[float, Field(ge=-1, le=101)] | None,
+    BeforeValidator(_finite_or_none),
+    Unit("number", "per cent, 0 to 100, by the rule ties −1 to 101"),
+]
 Difference = Annotated[Float, Unit("number", "difference of shares, −1 to 1")]
 Points = Annotated[Float, Unit("number", "benchmark points")]
 Nats = Annotated[Float, Unit("number", "nats")]

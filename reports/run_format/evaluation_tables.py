@@ -8,6 +8,8 @@ from .columns import (
     Characters,
     Checkpoint,
     Count,
+    Credit,
+    CreditPercent,
     Difference,
     Extended,
     Gaps,
@@ -17,7 +19,6 @@ from .columns import (
     Number,
     OneOf,
     Parameters,
-    Percent,
     Points,
     PValue,
     Record,
@@ -33,9 +34,11 @@ Family = Annotated[Name, Field(description="family that the pairs were formed in
 Scope = Annotated[Name, Field(description="`overall`, or the section that the accuracies are of")]
 Benchmark = Annotated[Name, Field(description="benchmark whose gap is analysed; empty where none is")]
 Items = Annotated[Count, Field(description="scored items that the row rests on")]
-Accuracy = Annotated[Share, Field(description="mean credit of the items")]
-Low = Annotated[Share, Field(description="lower end of the 95% interval")]
-High = Annotated[Share, Field(description="upper end of the 95% interval")]
+Accuracy = Annotated[Credit, Field(description="mean credit of the items")]
+Low = Annotated[Credit, Field(description="lower end of the 95% interval")]
+High = Annotated[Credit, Field(description="upper end of the 95% interval")]
+LowShare = Annotated[Share, Field(description="lower end of the 95% interval")]
+HighShare = Annotated[Share, Field(description="upper end of the 95% interval")]
 LowNumber = Annotated[Number, Field(description="lower end of the 95% interval, in the unit of the value")]
 HighNumber = Annotated[Number, Field(description="upper end of the 95% interval, in the unit of the value")]
 
@@ -93,7 +96,7 @@ class AccuracyRow(RewardRow):
     n: Items
     ties: Count = Field(description="items on which rewards that decide the credit are equal")
     accuracy: Accuracy
-    chance: Share = Field(description="accuracy of a reward that says nothing, by the task's rule")
+    chance: Credit = Field(description="accuracy of a reward that says nothing, by the task's rule")
     ci_low: Low
     ci_high: High
     note: Text = Field(description="what a reader must know of the row: missing subsets, unscored items")
@@ -121,10 +124,10 @@ class PairRow(RewardRow):
     family: Family
     gaps: Gaps = Field(description="score of strong minus that of weak; empty where one has none")
     n: Items
-    accuracy: Percent = Field(description="mean credit of the items")
-    chance: Percent = Field(description="accuracy of a reward that says nothing")
-    ci_low: Percent = Field(description="lower end of the 95% interval")
-    ci_high: Percent = Field(description="upper end of the 95% interval")
+    accuracy: CreditPercent = Field(description="mean credit of the items")
+    chance: CreditPercent = Field(description="accuracy of a reward that says nothing")
+    ci_low: CreditPercent = Field(description="lower end of the 95% interval")
+    ci_high: CreditPercent = Field(description="upper end of the 95% interval")
 
 
 class GapStatistic(Record):
@@ -226,7 +229,7 @@ class SelectionRow(RewardRow):
 
     fraction: Share = Field(description="share of items kept, those with the largest absolute margin")
     n: Items
-    accuracy: Share = Field(description="share of the items with a positive margin, a margin of zero counting one half")
+    accuracy: Accuracy
     ci_low: Low
     ci_high: High
 
@@ -238,8 +241,8 @@ class CalibrationRow(RewardRow):
     n: Items
     confidence: Share = Field(description="mean confidence of the bin's items")
     accuracy: Share = Field(description="share of the items with a positive margin, a margin of zero counting one half")
-    ci_low: Low
-    ci_high: High
+    ci_low: LowShare
+    ci_high: HighShare
 
 
 class ConfidenceRow(RewardRow):
@@ -273,8 +276,8 @@ class RoundingRow(RewardRow):
 
     n: Count = Field(description="items scored with both")
     flipped: Share = Field(description="share of them whose margins differ in sign")
-    ci_low: Low
-    ci_high: High
+    ci_low: LowShare
+    ci_high: HighShare
     predicted: Share = Field(description="arctan(noise / spread) / π: that share if both were normal with mean 0")
     noise: Nats = Field(description="standard deviation of quantised margin less full margin")
     spread: Nats = Field(description="standard deviation of the full margins")

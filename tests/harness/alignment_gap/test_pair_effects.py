@@ -77,6 +77,10 @@ def test_empirical_logit_is_finite_at_0_and_1_and_odd():
     assert np.allclose(values, -values[::-1])
 
 
+def test_empirical_logits_of_credits_of_ties_are_those_of_0_and_1():
+    assert empirical_logit(np.array([-0.01, 1.01]), 102).tolist() == empirical_logit(np.array([0.0, 1.0]), 102).tolist()
+
+
 def factored(seed=0, n=9):
     rng = np.random.default_rng(seed)
     strong, weak = np.nonzero(1 - np.eye(n))

@@ -19,6 +19,7 @@ from cdr_eval.reports.run_format.checksums import CHECKSUMS
 from cdr_eval.reports.run_format.frames import declared_columns, make_frame
 from cdr_eval.reports.run_format.out_folder import same
 from cdr_eval.reports.run_format.tables import TABLES
+from cdr_eval.reports.write import write_reports
 from pydantic import ValidationError
 
 from tests.checkpoints import CHATML
@@ -107,6 +108,33 @@ def test_a_run_that_is_loaded_is_the_run_that_was_saved(kind: str, request: pyte
         assert read(again / file.name).equals(read(file)) if file.suffix in {".csv", ".parquet"} else True
 
 
+def ties_file(path: Path, prompts: int = 4) -> Path:
+    """Rows of RewardBench 2's subset Ties: each prompt with one right answer, and with three."""
+    wrong = ["blue", "red", "a fox", "water", "No.", "green tea"]
+    rows = [
+        {"id": f"{role}:{n}", "prompt": f"Name {many} prime {n}.", "chosen": ["2", "3", "5"][:many], "rejected": wrong}
+        | {"subset": "Ties", "num_correct": many, "total_completions": many + len(wrong)}
+        for n in range(prompts)
+        for role, many in (("ref", 1), ("tied", 3))
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_a_run_with_credits_of_ties_below_0_is_saved_told_and_read_back(
+    llamas: Path, settings: Options, tmp_path: Path
+):
+    models, task = [str(llamas / n) for n in ("base", "sft")], f"rewardbench-2:{ties_file(tmp_path / 'ties.jsonl')}"
+    result = evaluate_grid(models=models, task=task, options=settings)
+    out = result.save(tmp_path / "run", write_reports)
+    back = RunResult.load(out).accuracy
+    below = back[back["accuracy"] < 0]
+    assert {"subset", "section", "overall"} <= set(below["scope"])
+    assert below["accuracy"].ge(-0.01).all()
+    assert (below["ci_low"] < 0).any()
+    assert "−0." in (out / "leaderboard.md").read_text(encoding="utf-8")
+
+
 def test_streams_are_written_frame_by_frame_and_equal_the_whole(pair: RunResult, tmp_path: Path):
     made: list[str] = []
 
@@ -156,7 +184,11 @@ def test_rewards_of_every_response_come_back(pair: RunResult, tmp_path: Path):
         ("accuracy", lambda t: t.drop(columns="chance"), r"accuracy\.csv is to have the columns"),
         ("accuracy", lambda t: t[[*t.columns[::-1]]], r"accuracy\.csv is to have the columns"),
         ("accuracy", lambda t: t.assign(n=t["n"].astype(float)), r"accuracy\.csv: n is to hold count, not float64"),
-        ("accuracy", lambda t: t.assign(accuracy=1), r"accuracy is to hold share, 0 to 1, not int64"),
+        (
+            "accuracy",
+            lambda t: t.assign(accuracy=1),
+            r"accuracy is to hold share, 0 to 1, by the rule ties −0.01 to 1.01, not int64",
+        ),
         ("margins", lambda t: t.assign(item=range(len(t))), r"margins\.parquet: item is to hold text"),
         ("margins", lambda t: t.assign(variant=None), r"margins\.parquet: variant is to hold text"),
         ("my_table", lambda t: t, "declares no table 'my_table'"),
