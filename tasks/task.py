@@ -1,6 +1,6 @@
 """A task: items, the sections and the rule that they are scored by, and the criteria that go with them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -106,21 +106,40 @@ def style_level(right: str, wrong: str) -> str:
 def limited(task: Task, limit: int | None, seed: int) -> Task:
     """The task with only `limit` items in their order: of every subset its share, drawn at random by the seed.
 
-    Shares are rounded down; what is left goes to the largest remainders. Raises UserError for a limit below one.
+    Shares are rounded down; what is left goes to the largest remainders. The items of a group, which are credited
+    together, are drawn together, so that a share may be missed by less than a group. Raises UserError for a limit that
+    leaves no item.
     """
     total = len(task.items)
     if limit is not None and limit < 1:
         raise UserError(f"A limit of {limit} leaves no item; pass 1 or more.")
     if limit is None or limit >= total:
         return task
-    places: dict[str, list[int]] = {}
-    for place, subset in enumerate(task.items.subsets):
-        places.setdefault(subset, []).append(place)
-    taken = {subset: limit * len(found) // total for subset, found in places.items()}
-    by_remainder = sorted(places, key=lambda subset: -(limit * len(places[subset]) % total))
+    units: dict[str, list[list[int]]] = {}
+    of_group: dict[str, list[int]] = {}
+    for place, (subset, group) in enumerate(zip(task.items.subsets, task.items.groups, strict=True)):
+        if group in of_group:
+            of_group[group].append(place)
+            continue
+        units.setdefault(subset, []).append([place])
+        if group:
+            of_group[group] = units[subset][-1]
+    sizes = {subset: sum(map(len, found)) for subset, found in units.items()}
+    taken = {subset: limit * size // total for subset, size in sizes.items()}
+    by_remainder = sorted(units, key=lambda subset: -(limit * sizes[subset] % total))
     for subset in by_remainder[: limit - sum(taken.values())]:
         taken[subset] += 1
     rng = np.random.default_rng(seed)
-    drawn = [rng.permutation(found)[: taken[subset]] for subset, found in places.items()]
-    kept: list[int] = np.sort(np.concatenate(drawn)).tolist()
+    kept = sorted(place for subset, found in units.items() for place in _drawn(found, taken[subset], rng))
+    if not kept:
+        raise UserError(f"A limit of {limit} leaves no item, since those of a group stay together; pass more.")
     return replace(task, items=Items(task.items[place] for place in kept))
+
+
+def _drawn(units: Sequence[Sequence[int]], most: int, rng: np.random.Generator) -> list[int]:
+    """Places of whole units in random order, each taken that still fits."""
+    drawn: list[int] = []
+    for number in rng.permutation(len(units)).tolist():
+        if len(drawn) + len(units[number]) <= most:
+            drawn += units[number]
+    return drawn

@@ -12,10 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 
-def task_of(subsets: list[str]) -> Task:
-    """A task whose items lie in these subsets, one after another."""
+def task_of(subsets: list[str], groups: list[str | None] | None = None) -> Task:
+    """A task whose items lie in these subsets, and groups, one after another."""
     turns = (Turn(role="user", content="Why?"),)
-    items = [Item(f"i{n}", subset, turns, ("Yes.", "No."), (1.0, 0.0)) for n, subset in enumerate(subsets)]
+    items = [
+        Item(f"i{n}", subset, turns, ("Yes.", "No."), (1.0, 0.0), group=groups[n] if groups else None)
+        for n, subset in enumerate(subsets)
+    ]
     return Task("made", "", Items(items), (), Path())
 
 
@@ -33,6 +36,19 @@ def test_each_subset_keeps_its_share_to_within_one_item(subsets: list[str], limi
         assert abs(taken[subset] - len(part.items) * count / len(subsets)) < 1
     numbers = [int(name[1:]) for name in part.items.ids]
     assert numbers == sorted(set(numbers))
+
+
+@given(st.integers(2, 59), st.integers(0, 3))
+def test_groups_stay_whole(limit: int, seed: int):
+    groups = [None] * 20 + [str(n % 20) for n in range(40)]
+    part = limited(task_of(["a"] * 20 + ["b"] * 40, groups), limit, seed)
+    assert limit - 1 <= len(part.items) <= limit
+    assert set(Counter(group for group in part.items.groups if group).values()) <= {2}
+
+
+def test_a_limit_below_the_size_of_a_group_is_refused():
+    with pytest.raises(UserError, match="those of a group stay together; pass more"):
+        limited(task_of(["a"] * 4, ["x", "x", "y", "y"]), 1, 0)
 
 
 def test_a_seed_decides_on_the_items():
