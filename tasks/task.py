@@ -139,7 +139,8 @@ def limited(task: Task, limit: int | None, seed: int) -> Task:
 def _drawn(units: Sequence[Sequence[int]], most: int, rng: np.random.Generator) -> list[int]:
     """Places of whole units in random order, each taken that still fits."""
     drawn: list[int] = []
-    for number in rng.permutation(len(units)).tolist():
+    order: list[int] = rng.permutation(len(units)).tolist()
+    for number in order:
         if len(drawn) + len(units[number]) <= most:
             drawn += units[number]
     return drawn

@@ -5,6 +5,7 @@ from typing import Any
 
 from ...errors import UserError
 from .columns import Grades, Layout, Paths, Winner, maybe
+from .notes import as_list
 from .turns import is_transcript
 
 Columns = Mapping[str, Any]
@@ -41,8 +42,8 @@ def guess_layout(sample: Sequence[Columns], named: Mapping[str, Paths]) -> Layou
         for name, value in columns.items():
             if row.get(name) is None:
                 row[name] = value
-    more = _named(named)
     responses = named.get("responses") or _responses(row)
+    more = _named(named, responses, sample)
     wanted = {"chosen", "rejected"} & named.keys() or (
         "responses" not in named and ("chosen" in row or "rejected" in row)
     )
@@ -82,28 +83,41 @@ def described(layout: Layout) -> str:
         names = f"`{layout.chosen}` over `{layout.rejected}`"
         if layout.turns == "human-assistant" and not layout.prompt:
             return f"transcripts, {names}"
-        return f"preferences, {names}"
+        return f"preferences, {names}{', the prompt a transcript' * (layout.turns == 'human-assistant')}"
     names = "`" + "`, `".join(layout.responses) + "`"
     if len(layout.responses) > 3:
         names = f"`{layout.responses[0]}` to `{layout.responses[-1]}`"
     labelled = [("grades", layout.grades.column[0])] if layout.grades else []
-    labelled += [("the winner", layout.winner.column[0])] if layout.winner else []
     single = {"ranks": layout.ranks, "the best one": layout.best, "the preference": layout.preference}
     labelled += [(word, path) for word, path in single.items() if path]
-    return f"responses in {names}, " + (", ".join(f"{word} in `{path}`" for word, path in labelled) or "without labels")
+    told = [f"{word} in `{path}`" for word, path in labelled] + ([_won(layout.winner)] if layout.winner else [])
+    return f"responses in {names}, " + (", ".join(told) or "without labels")
+
+
+def _won(winner: Winner) -> str:
+    """The column of the winner, and what its numbers are taken to mean."""
+    words = {0: "first", 1: "second", "tie": "tie"}
+    meaning = ", ".join(f"{label} {words[place]}" for label, place in winner.values.items())
+    return f"the winner in `{winner.column[0]}`" + (f" ({meaning})" if meaning else "")
 
 
 def _preferences(row: Columns, more: dict[str, Any]) -> Layout:
     chosen, rejected = more.get("chosen", "chosen"), more.get("rejected", "rejected")
     layout = {"chosen": chosen, "rejected": rejected, "prompt": ("prompt",)} | more
     transcripts = all(is_transcript(row.get(name)) for name in (chosen, rejected))
-    if transcripts and "prompt" not in more and row.get("prompt") is None:
+    prompt = maybe(row, layout["prompt"][0])
+    if transcripts and (is_transcript(prompt) or ("prompt" not in more and prompt is None)):
         return Layout.model_validate(layout | {"prompt": (), "turns": "human-assistant"})
-    return Layout.model_validate(layout)
+    return Layout.model_validate(layout | {"turns": "human-assistant" if is_transcript(prompt) else "text"})
 
 
-def _named(named: Mapping[str, Paths]) -> dict[str, Any]:
-    return {role: paths if role in _MANY else paths[0] for role, paths in named.items() if role != "responses"}
+def _named(named: Mapping[str, Paths], responses: Paths, sample: Sequence[Columns]) -> dict[str, Any]:
+    more: dict[str, Any] = {
+        role: paths if role in _MANY else paths[0] for role, paths in named.items() if role != "responses"
+    }
+    if "winner" in more and len(responses) == 2:
+        more["winner"] = _winner(more["winner"], sample)
+    return more
 
 
 def _prompt(row: Columns) -> Paths:
@@ -163,7 +177,7 @@ def _knowledge(row: Columns, responses: Paths, sample: Sequence[Columns]) -> dic
             return {"best": name} | pairs
     for name in _LABELS if len(responses) == 2 else ():
         if row.get(name) is not None:
-            return _label(name, [columns.get(name) for columns in sample])
+            return _label(name, sample)
     return {}
 
 
@@ -176,13 +190,32 @@ def _finish(row: Columns, responses: Paths) -> dict[str, Any]:
     return {}
 
 
-def _label(name: str, values: Sequence[Any]) -> dict[str, Any]:
-    """A number with a sign is a preference; 1 and 2, or 0 and 1, and words name the winner."""
-    seen = {str(value) for value in values if value is not None}
-    if name in ("overall_preference", "preference_strength") or any(value.startswith("-") for value in seen):
+def _label(name: str, sample: Sequence[Columns]) -> dict[str, Any]:
+    """A number with a sign is a preference; anything else names the winner."""
+    signed = any(label.startswith("-") for label in _labels((name,), sample))
+    if signed or name in ("overall_preference", "preference_strength"):
         return {"preference": name}
-    if seen <= {"0", "1", "2"}:
-        counted_from_1 = "2" in seen or "0" not in seen
+    return {"winner": _winner((name,), sample)}
+
+
+def _winner(paths: Paths, sample: Sequence[Columns]) -> Winner:
+    """Of two responses: 1 and 2 (0 a tie), 0 and 1, or words. Raises UserError where nothing but 1 is seen."""
+    seen = _labels(paths, sample)
+    if seen == {"1"}:
+        raise UserError(
+            f"`{paths[0]}` holds nothing but 1 as far as was looked (rows: {len(sample)}), which may mean the first "
+            "response (of 1 and 2) or the second (of 0 and 1): mix the rows, or write A for the first and B for the "
+            "second."
+        )
+    meaning: dict[str, Any] = {}
+    if seen and seen <= {"0", "1", "2"}:
+        counted_from_1 = "2" in seen
         meaning = {"0": "tie", "1": 0, "2": 1} if counted_from_1 else {"0": 0, "1": 1}
-        return {"winner": Winner.model_validate({"column": name, "values": meaning})}
-    return {"winner": Winner(column=(name,))}
+    return Winner(column=paths, values=meaning)
+
+
+def _labels(paths: Paths, sample: Sequence[Columns]) -> set[str]:
+    """The labels in columns of the first rows, those of lists of votes too."""
+    found = [maybe(columns, path) for columns in sample for path in paths]
+    votes = [[value] if (several := as_list(value)) is None else several for value in found]
+    return {str(vote) for several in votes for vote in several if vote is not None}

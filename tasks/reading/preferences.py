@@ -23,6 +23,8 @@ def preference_answers(columns: Mapping[str, Any], layout: Layout) -> Answers:
         return _conversations(names, conversations, None, ())
     prompt = prompt_turns(columns, layout, prompts) if any(columns.get(name) is not None for name in prompts) else ()
     lists = [_texts(side, layout) for side in sides]
+    if layout.turns == "human-assistant":  # the blanks beside a transcript's marks belong to them
+        lists = [tuple(text.strip() for text in texts) for texts in lists]
     if prompt and all(lists):
         chosen, rejected = lists
         styles = (*range(len(chosen)), *range(len(rejected))) if layout.styles else ()
@@ -87,6 +89,5 @@ def _conversations(names: tuple[str, str], conversations: list[Turns], column: A
 
 def _agree(column: Any, prompt: Turns, before: Turns) -> bool:
     """Whether the prompt column is the conversation before the responses, or the text of one of its user turns."""
-    if isinstance(column, str):
-        return any(turn["role"] == "user" and turn["content"].strip() == column.strip() for turn in before)
-    return prompt == before
+    said = isinstance(column, str) and column.strip()
+    return prompt == before or any(turn["role"] == "user" and turn["content"].strip() == said for turn in before)

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 from typing import Any
 
 from pydantic_core import from_json
@@ -18,8 +19,9 @@ FIRST = frozenset(
 SECOND = frozenset(
     {"b", "b>a", "b>>a", "model_b", "response_b", "response_2", "response2", "output_2", "second", "[[b]]"}
 )
-EVEN = frozenset({"tie", "tie (bothbad)", "both_bad", "a=b", "b=a", "c", "[[c]]", "same", "equal", "draw"})
-"""The labels of a winner that need no explanation, in small letters."""
+DRAWN = frozenset({"tie", "same", "equal", "draw"})
+EVEN = DRAWN | {"tie (bothbad)", "both_bad", "a=b", "b=a", "c", "[[c]]"}
+"""The labels of the winner of two that need no explanation, in small letters; of more there are letters and DRAWN."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,20 +165,26 @@ def _won(columns: Mapping[str, Any], winner: Winner, n: int) -> tuple[float, ...
     for path in winner.column:
         value = value_at(columns, path)
         votes.extend([value] if (several := as_list(value)) is None else several)
-    counts = Counter(_vote(name, vote, winner) for vote in votes).most_common(2)
+    counts = Counter(_vote(name, vote, winner, n) for vote in votes).most_common(2)
     best = counts[0][0] if counts and (len(counts) == 1 or counts[0][1] > counts[1][1]) else "tie"
     if best == "tie":
         raise RowError(TIE, f"`{name}` prefers no response; nothing to mend")
     return _one_best(name, best, n)
 
 
-def _vote(name: str, vote: Any, winner: Winner) -> int | str:
+def _vote(name: str, vote: Any, winner: Winner, n: int) -> int | str:
+    """The place of the response that a vote is for, or "tie"."""
     label = str(vote)
+    small = label.strip().lower()
     if winner.values:
         if label in winner.values:
             return winner.values[label]
-    elif (small := label.strip().lower()) in FIRST | SECOND | EVEN:
-        return "tie" if small in EVEN else int(small in SECOND)
+    elif small in (EVEN if n == 2 else DRAWN):
+        return "tie"
+    elif n == 2 and small in FIRST | SECOND:
+        return int(small in SECOND)
+    elif n > 2 and small in ascii_lowercase[:n] and len(small) == 1:
+        return ascii_lowercase.index(small)
     raise RowError("unknown label", f"`{name}` has the unknown label {label[:40]!r}; mend or remove the row")
 
 

@@ -74,7 +74,6 @@ def test_three_responses_in_every_shape(tmp_path: Path, row: Mapping[str, object
         ({"response1": "a", "response2": "b", "overall_preference": 1}, 1),
         ({"response_1": "a", "response_2": "b", "preference_strength": 2}, 1),
         ({"output_1": "a", "output_2": "b", "label": 2}, 1),
-        ({"output_1": "a", "output_2": "b", "label": 1}, 0),
         ({"output_1": "a", "output_2": "b", "preference": "first"}, 0),
     ],
 )
@@ -94,6 +93,32 @@ def test_labels_counted_from_0_or_from_1_are_told_apart_by_the_file_as_a_whole(t
     assert grades(0, 1, 0) == [(1, 0), (0, 1), (1, 0)]
     assert grades(1, 2, 1) == [(1, 0), (0, 1), (1, 0)]
     assert grades(1, 2, 0) == [(1, 0), (0, 1)], "0 beside 1 and 2 is a tie"
+    with pytest.raises(UserError, match=r"`label` holds nothing but 1 .*rows: 64.*: mix the rows, or write A for"):
+        grades(*[1] * 70, *[0] * 70)
+
+
+@pytest.mark.parametrize(("labels", "meaning"), [
+    ((0, 1), " (0 first, 1 second)"), ((2, 1), " (0 tie, 1 first, 2 second)"), (("A>B", "B>A"), ""),
+])  # fmt: skip
+def test_what_the_numbers_of_a_label_are_taken_to_mean_is_told(
+    tmp_path: Path, labels: tuple[object, ...], meaning: str
+) -> None:
+    rows = [Q | {"response_a": "a", "response_b": "b", "label": label} for label in labels]
+    reading = load_task(write(tmp_path / "p.jsonl", *rows)).reading
+    assert reading.taken_for == f"responses in `response_a`, `response_b`, the winner in `label`{meaning}"
+
+
+def test_a_named_winner_is_read_as_one_that_is_found(tmp_path: Path) -> None:
+    def grades(responses: str, *labels: object) -> list[tuple[float, ...]]:
+        rows = [Q | {"x": "a", "y": "b", "z": f"c{n}", "says": label} for n, label in enumerate(labels)]
+        named = parse_named([f"responses={responses}", "winner=says"])
+        return [item.grades for item in read_plain(write(tmp_path / "p.jsonl", *rows), named)]
+
+    assert grades("x+y", 1, 2) == grades("x+y", 0, 1) == grades("x+y", "A", "B") == [(1, 0), (0, 1)]
+    assert grades("x+y", "A", "C") == [(1, 0)], "C beside A and B is a tie"
+    assert grades("x+y+z", "A", "c", "tie", "B") == [(1, 0, 0), (0, 0, 1), (0, 1, 0)]
+    with pytest.raises(UserError, match="`says` has the unknown label 'D'"):
+        grades("x+y+z", "D")
 
 
 def test_transcripts_become_turns(tmp_path: Path) -> None:
@@ -106,6 +131,12 @@ def test_transcripts_become_turns(tmp_path: Path) -> None:
         tmp_path, {"prompt": before + " ", "answers": [{"answer": "x", "rank": 1}, {"answer": "y", "rank": 2}]}
     )
     assert graded.prompt == item.prompt
+    for beside in (
+        {"chosen": " The Rhine.", "rejected": " No."},
+        {"chosen": before + " The Rhine.", "rejected": before + " No."},
+    ):
+        split = only(tmp_path, {"prompt": before, **beside})
+        assert (split.prompt, split.responses) == (item.prompt, item.responses)
 
 
 def test_columns_can_be_named(tmp_path: Path) -> None:
