@@ -65,7 +65,7 @@ def _compared(first: _Opened, second: _Opened) -> ComparedRuns:
         raise UserError(f"{first.folder} and {second.folder} share no reward variant: compare the same --variants.")
     rows = [pd.Index(run.items["item"]).get_indexer(pd.Index(shared)) for run in (first, second)]
     items = first.items.iloc[rows[0]]
-    of_problem = [problem or f"item {name}" for problem, name in zip(items["problem"], items["item"], strict=True)]
+    of_problem = _problems(items, first.prompts)
     number = {name: k for k, name in enumerate(sorted(set(of_problem)))}
     task = first.run["task"]
     scopes = Scopes.of(list(items["subset"]), task["sections"], task.get("overall") == "items")
@@ -85,6 +85,15 @@ def _compared(first: _Opened, second: _Opened) -> ComparedRuns:
         rewards=tuple(rewards),
         unmatched=len(first.margins) + len(second.margins) - 2 * len(pairs),
     )
+
+
+def _problems(items: pd.DataFrame, prompts: Mapping[str, str]) -> list[str]:
+    """What each item is drawn by: its problem, or the first item of its prompt, which earlier runs do not name."""
+    first: dict[str, str] = {}
+    return [
+        problem or f"item {first.setdefault(prompts[name], name)}"
+        for problem, name in zip(items["problem"], items["item"], strict=True)
+    ]
 
 
 def _matched(first: _Opened, second: _Opened) -> list[tuple[Label, Label]]:

@@ -13,7 +13,7 @@ from weakref import finalize
 import numpy as np
 from numpy.typing import NDArray
 
-from .item import Item, content_hash
+from .item import Item, content_hash, prompt_hash
 
 CHUNK_RESPONSES = 2_048
 CHUNK_CHARS = 2**22
@@ -30,7 +30,8 @@ class Items(Sequence[Item]):
         self.ids: list[str] = []
         self.subsets: list[str] = []
         self.clusters: list[str] = []
-        """Items that share a label are drawn together when items are resampled."""
+        """Items that share a label are drawn together when items are resampled: those of a problem, else of a group,
+        else of equal prompts, whose label is that of the first."""
         self.groups: list[str] = []
         """Empty where an item belongs to none."""
         self.roles: list[str] = []
@@ -44,9 +45,11 @@ class Items(Sequence[Item]):
         self._last: tuple[int, tuple[Item, ...]] = (-1, ())
         counts, grades, styles, chars = array("q"), array("d"), array("q"), array("q")
         chunk: list[Item] = []
+        first: dict[str, str] = {}
         responses = size = 0
         for item in items:
             self._note(item, counts, grades, styles, chars)
+            self.clusters.append(_cluster(item, first))
             chunk.append(item)
             responses += len(item.responses)
             size += sum(map(len, item.responses)) + len(item.responses) * sum(len(t["content"]) for t in item.prompt)
@@ -117,8 +120,6 @@ class Items(Sequence[Item]):
             self.pairs[len(self.ids)] = item.pairs
         self.ids.append(item.id)
         self.subsets.append(item.subset)
-        alone = f"group {item.group}" if item.group else f"item {item.id}"
-        self.clusters.append(f"problem {item.problem}" if item.problem else alone)
         self.groups.append(item.group or "")
         self.roles.append(item.role)
         counts.append(n)
@@ -132,6 +133,15 @@ class Items(Sequence[Item]):
         self._file.write(raw)
         done = self.chunks[-1].stop if self.chunks else 0
         self.chunks.append(range(done, done + len(chunk)))
+
+
+def _cluster(item: Item, first: dict[str, str]) -> str:
+    """The label of an item's cluster; `first` takes the id of the first item of each prompt."""
+    if item.problem:
+        return f"problem {item.problem}"
+    if item.group:
+        return f"group {item.group}"
+    return f"item {first.setdefault(prompt_hash(item.prompt), item.id)}"
 
 
 def _item(row: list[Any]) -> Item:

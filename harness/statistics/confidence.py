@@ -92,7 +92,8 @@ def share(right: Floats, cluster: Codes) -> Estimate:
     n = len(right)
     mean = float(right.mean())
     independent = mean * (1 - mean) / n
-    inflation = _clustered_error((right - mean) / n, cluster) ** 2 / independent if independent > 0 else 1.0
+    shared = independent > 0 and len(np.unique(cluster)) < n
+    inflation = _clustered_error((right - mean) / n, cluster) ** 2 / independent if shared else 1.0
     low, high = wilson(mean, n / max(1.0, inflation))
     return Estimate(mean, min(low, mean), max(high, mean))
 

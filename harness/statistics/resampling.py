@@ -4,6 +4,7 @@ Nothing here holds items × resamples: each pass draws the same resamples from t
 only sums by subset.
 """
 
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -18,6 +19,8 @@ from .scopes import Scopes
 DRAWS_AT_ONCE: Final = 2**20
 MANY: Final = 4096
 """Clusters of a stratum from which on it is asked whether they are of few kinds, which are drawn much faster."""
+LEAST_CLUSTERS: Final = 10
+"""Clusters over several subsets that a stratum of their own takes."""
 BYTES_AT_ONCE: Final = 2**27
 """Of the sums of resampled credits: bounds the rows that are resampled at once."""
 
@@ -27,8 +30,9 @@ class Bootstrap:
     """A stratified cluster bootstrap of n items.
 
     A cluster's stratum is the set of subsets that its items cover (a problem asked in six subsets forms a stratum with
-    the other problems asked in those six). Clusters are drawn with replacement within their stratum, as many as it
-    has; a stratum of one cluster is therefore the same in every resample.
+    the other problems asked in those six); clusters over several subsets whose set is rare, of fewer than
+    LEAST_CLUSTERS, form one stratum together, since so few, each drawn among its own, would hardly vary. Clusters are
+    drawn with replacement within their stratum, as many as it has.
     """
 
     clusters: Codes
@@ -44,9 +48,11 @@ class Bootstrap:
         covered: dict[int, set[int]] = {}
         for cluster, subset in zip(clusters.tolist(), subsets.tolist(), strict=True):
             covered.setdefault(cluster, set()).add(subset)
+        often = Counter(map(frozenset, covered.values()))
         groups: dict[frozenset[int], list[int]] = {}
         for cluster, found in covered.items():
-            groups.setdefault(frozenset(found), []).append(cluster)
+            rare = len(found) > 1 and often[frozenset(found)] < LEAST_CLUSTERS
+            groups.setdefault(frozenset() if rare else frozenset(found), []).append(cluster)
         strata = tuple(np.array(members, dtype=np.intp) for members in groups.values())
         return cls(clusters, strata, resamples, seed)
 
@@ -89,7 +95,8 @@ class Bootstrap:
             items = np.flatnonzero(stratum[self.clusters] == number)
             items = items[np.argsort(place[self.clusters[items]], kind="stable")]
             covered = np.unique(scopes.subsets[items])
-            each = [_by_cluster(values, scored, items[scopes.subsets[items] == k], self.clusters) for k in covered]
+            inside = [items[scopes.subsets[items] == k] for k in covered]
+            each = [_by_cluster(values, scored, own, place[self.clusters[own]], len(members)) for own in inside]
             stacked = np.stack(each).astype(kind)
             kinds, of_kind = (stacked, None) if alike else _kinds(stacked)
             for drawn, counts in _draws(len(members), self.resamples, rng, of_kind):
@@ -127,10 +134,15 @@ def _kinds(clusters: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp] | Non
     return kinds.reshape(*clusters.shape[:2], -1), of_kind
 
 
-def _by_cluster(values: Floats, scored: NDArray[np.bool_], items: Codes, clusters: Codes) -> Floats:
-    """Sums over each cluster of items that are sorted by cluster, of values and of scored: (both rows, clusters)."""
-    first = np.flatnonzero(np.append(True, clusters[items][1:] != clusters[items][:-1]))
-    return np.concatenate([np.add.reduceat(part[:, items], first, axis=1, dtype=float) for part in (values, scored)])
+def _by_cluster(
+    values: Floats, scored: NDArray[np.bool_], items: Codes, place: Codes, size: int
+) -> NDArray[np.float64]:
+    """Sums over each of a stratum's clusters, of values and of scored: (both rows, size); `place` (items,) rises."""
+    first = np.flatnonzero(np.append(True, place[1:] != place[:-1]))
+    sums = np.zeros((len(values) + len(scored), size))
+    parts = [np.add.reduceat(part[:, items], first, axis=1, dtype=float) for part in (values, scored)]
+    sums[:, place[first]] = np.concatenate(parts)
+    return sums
 
 
 def mean_intervals(values: Floats, bootstrap: Bootstrap) -> list[tuple[int, float, tuple[float, float]]]:

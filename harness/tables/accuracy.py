@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from ..statistics.arrays import Floats, Mask, chunks
+from ..statistics.arrays import Codes, Floats, Mask, chunks
+from ..statistics.confidence import share
 from ..statistics.credits import best_chance, credit
-from ..statistics.intervals import percentile_interval, wilson
+from ..statistics.intervals import percentile_interval
 from ..statistics.sign_flips import sign_flip_test
 from .sample import Credits, Label, Sample
 
@@ -25,9 +26,9 @@ Row = list[object]
 def accuracy_table(labels: Sequence[Label], rewards: Floats, sample: Sample) -> pd.DataFrame:
     """Accuracy of every row of rewards (rows, R) in every subset, section, overall, by level and by length.
 
-    Subset and length intervals are Wilson's; those of sections, overall and levels are percentiles of the item
-    bootstrap. `chance` is the same mean of what the items' rules give a random order. Two more rewards, with empty
-    names, are the numbers of characters.
+    Subset and length intervals are Wilson's at the n that clusters leave; those of sections, overall and levels are
+    percentiles of the item bootstrap. `chance` is the same mean of what the items' rules give a random order. Two more
+    rewards, with empty names, are the numbers of characters.
     """
     rows = _reward_rows(labels, rewards, sample, by_length=True)
     names = ("longer response", "shorter response")
@@ -70,7 +71,7 @@ def _reward_rows(labels: Sequence[Label], rewards: Floats, sample: Sample, *, by
     subset: list[Row] = []
     wider: dict[tuple[str, str], list[Row]] = {}
     length: list[Row] = []
-    chance, difference = sample.chance(), sample.length_difference
+    chance = sample.chance()
     right_chance = best_chance(sample.responses)
     for some in chunks(len(labels), sample.bootstrap.rows_at_once(sample.scopes)):
         found = sample.with_ties(rewards[some])
@@ -84,19 +85,18 @@ def _reward_rows(labels: Sequence[Label], rewards: Floats, sample: Sample, *, by
         if by_length:
             right = credit(sample.margins(rewards[some]))
             for k, label in enumerate(labels[some]):
-                length += _length_rows(label, found.value[k], right[k], (chance, right_chance), difference)
+                length += _length_rows(label, found.value[k], right[k], (chance, right_chance), sample)
     return [*subset, *(row for rows in wider.values() for row in rows), *length]
 
 
 def _subset_rows(labels: Sequence[Label], found: Credits, chance: Floats, sample: Sample) -> list[Row]:
+    rows: list[Row] = []
     members = [np.flatnonzero(sample.scopes.subsets == k) for k in range(len(sample.scopes.names))]
-    return [
-        _wilson_row(
-            label, "subset", name, found.value[k, items], chance[items], found.tied[k, items], found.lost[k, items]
-        )
-        for k, label in enumerate(labels)
-        for name, items in zip(sample.scopes.names, members, strict=True)
-    ]
+    for k, label in enumerate(labels):
+        for name, items in zip(sample.scopes.names, members, strict=True):
+            values = (found.value[k, items], chance[items], found.tied[k, items], sample.clusters[items])
+            rows.append(_wilson_row(label, ("subset", name), *values, found.lost[k, items]))
+    return rows
 
 
 def _scope_rows(
@@ -121,26 +121,37 @@ def _scope_rows(
 
 
 def _length_rows(
-    label: Label, credits: Floats, right: Floats, chances: tuple[Floats, Floats], difference: Floats
+    label: Label, credits: Floats, right: Floats, chances: tuple[Floats, Floats], sample: Sample
 ) -> Iterator[Row]:
     """Accuracy where the acceptable responses are longer, where shorter, and how often the longer kind is preferred:
     that is a matter of the margin's sign, `right`, with a chance of its own."""
-    longer, shorter = difference > 0, difference < 0
+    longer, shorter = sample.length_difference > 0, sample.length_difference < 0
+    tied, cluster = right == 0.5, sample.clusters
     for name, inside in (("chosen longer", longer), ("chosen shorter", shorter)):
-        yield _wilson_row(label, "length", name, credits[inside], chances[0][inside], right[inside] == 0.5)
+        values = (credits[inside], chances[0][inside], tied[inside], cluster[inside])
+        yield _wilson_row(label, ("length", name), *values)
     preferred, by_chance = (np.concatenate([each[longer], 1 - each[shorter]]) for each in (right, chances[1]))
-    yield _wilson_row(label, "length", "prefers longer", preferred, by_chance, preferred == 0.5)
+    of_both = np.concatenate([cluster[longer], cluster[shorter]])
+    yield _wilson_row(label, ("length", "prefers longer"), preferred, by_chance, preferred == 0.5, of_both)
 
 
 def _wilson_row(
-    label: Label, scope: str, name: str, credits: Floats, chance: Floats, tied: Mask, lost: Floats | None = None
+    label: Label,
+    scope: tuple[str, str],
+    credits: Floats,
+    chance: Floats,
+    tied: Mask,
+    clusters: Codes,
+    lost: Floats | None = None,
 ) -> Row:
     scored = ~np.isnan(credits)
     n, ties = int(scored.sum()), int(tied.sum())
-    accuracy, by_chance = (float(each[scored].mean()) if n else float("nan") for each in (credits, chance))
     official = _official(label, (n, ties), lost[scored].mean()) if lost is not None and n else ""
-    numbers = (accuracy, by_chance, *wilson(accuracy, n))
-    return [*label, scope, name, n, ties, *numbers, _note([], len(credits) - n, False, official)]
+    note = _note([], len(credits) - n, False, official)
+    if not n:
+        return [*label, *scope, n, ties, *[float("nan")] * 4, note]
+    found = share(credits[scored], clusters[scored])
+    return [*label, *scope, n, ties, found.value, float(chance[scored].mean()), found.low, found.high, note]
 
 
 def _official(label: Label, counts: tuple[int, int], lost: float) -> str:

@@ -173,7 +173,7 @@ def items_table(question: Question, scored: Sequence[GroupScores], lengths: Leng
             "item": items.ids,
             "subset": items.subsets,
             "section": [section[subset] for subset in items.subsets],
-            "problem": [name.removeprefix("problem ") if name[:8] == "problem " else "" for name in items.clusters],
+            "problem": _problems(items.clusters),
             "domain_oracle": _domains(routes[0][first]) if first else nothing,
             "domain_routed": routed.pop() if len(routed) == 1 else nothing,
             "responses": items.counts.astype(np.int64),
@@ -181,6 +181,14 @@ def items_table(question: Question, scored: Sequence[GroupScores], lengths: Leng
             "other_chars": lengths[1],
         }
     )
+
+
+def _problems(clusters: Sequence[str]) -> list[str]:
+    """The items' problems; where items are drawn together for another reason, the label of their cluster."""
+    often = Counter(clusters)
+    return [
+        name.removeprefix("problem ") if name.startswith("problem ") else name * (often[name] > 1) for name in clusters
+    ]
 
 
 def pairs_table(accuracy: pd.DataFrame, facts: RunFacts) -> pd.DataFrame:
@@ -235,6 +243,7 @@ def _notes(facts: RunFacts, counts: Mapping[str, Mapping[str, int]]) -> list[str
     official = facts.options.protocol == "official"
     notes = _protocol(facts.question) if official else []
     notes += [*_reading_notes(facts.question.task), *(note for group in facts.scored for note in group.group.notes)]
+    notes += _shared_prompts(facts.question.task.items.clusters)
     missing = missing_subsets(facts.question.task)
     if missing:
         notes.append(
@@ -301,6 +310,17 @@ def _reading_notes(task: Task) -> list[str]:
         texts = "1 response repeats" if reading.duplicates == 1 else f"{reading.duplicates:,} responses repeat"
         notes.append(f"{texts} a text of the item, which is scored once.")
     return [*notes, *reading.remarks]
+
+
+def _shared_prompts(clusters: Sequence[str]) -> list[str]:
+    """How many items are drawn together because their prompts are equal."""
+    often = [count for name, count in Counter(clusters).items() if name.startswith("item ") and count > 1]
+    if not often:
+        return []
+    return [
+        f"{sum(often):,} of {len(clusters):,} items share their prompt with another ({len(often):,} "
+        f"prompt{'s' * (len(often) > 1)}): resampling draws the items of one prompt together."
+    ]
 
 
 def _gap_notes(facts: RunFacts) -> list[str]:

@@ -49,7 +49,10 @@ class ItemRow(Record):
     item: Text = Field(description="id of the item")
     subset: Name = Field(description="subset that the item belongs to")
     section: Name = Field(description="section that the subset belongs to; empty for none")
-    problem: Name = Field(description="problem that several items share, which resampling draws together; or empty")
+    problem: Name = Field(
+        description="problem that several items share, else `group …` or, of equal prompts, `item …` with the id of "
+        "the first: resampling draws such items together; or empty"
+    )
     domain_oracle: Name = Field(description="criteria domain by the item's section; empty for none")
     domain_routed: Name = Field(description="criteria domain as one checkpoint routed the item for all pairs; or empty")
     responses: Count = Field(description="responses of the item, N")

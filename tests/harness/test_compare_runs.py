@@ -50,6 +50,18 @@ def test_two_pairs_are_compared_by_variant_as_one_grid_compares_them(
         assert row.accuracy == pytest.approx(accuracy[row.strong, row.weak, "overall"])
 
 
+def test_items_of_equal_prompts_are_drawn_together_though_an_earlier_run_does_not_name_them(
+    over_sft: Path, over_base: Path, tmp_path: Path
+) -> None:
+    runs: list[Path] = []
+    for folder in (over_sft, over_base):
+        result = RunResult.load(folder)
+        prompts = result.table("prompts").assign(prompt_id="0" * 64)
+        runs.append(replace(result, tables={**result.tables, "prompts": prompts}).save(tmp_path / folder.name))
+    (found,) = compare_runs(runs)[0].rewards
+    assert found.ci_low == found.ci_high == pytest.approx(found.difference)
+
+
 def test_a_comparison_of_runs_is_that_of_two_rewards_within_one_run(over_sft: Path, tmp_path: Path) -> None:
     result = RunResult.load(over_sft)
     margins = result.margins.astype({"weak": str, "variant": str})

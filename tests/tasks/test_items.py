@@ -91,11 +91,23 @@ def test_what_is_kept_in_memory_is_flat_in_the_order_of_the_items(made: list[Ite
 
 def test_items_of_a_problem_or_else_of_a_group_share_a_cluster_and_no_id_is_taken_for_one():
     def of(id: str, problem: str | None = None, group: str | None = None) -> Item:
-        return replace(item(0), id=id, problem=problem, group=group)
+        return replace(item(0), id=id, prompt=(Turn(role="user", content=id),), problem=problem, group=group)
 
     made = [of("a", "x"), of("b", "x", "y"), of("x"), of("c", None, "x"), of("d", None, "x"), of("y")]
     clusters = Items(made).clusters
     assert [clusters.index(label) for label in clusters] == [0, 0, 2, 3, 3, 5]
+
+
+def test_items_of_equal_prompts_share_a_cluster_where_nothing_else_says_what_belongs_together():
+    other = (Turn(role="user", content="another"),)
+    made = [
+        item(0),
+        replace(item(1), prompt=other),
+        item(2),
+        replace(item(3), problem="x"),
+        replace(item(4), group="y"),
+    ]
+    assert Items(made).clusters == ["item i0", "item i1", "item i0", "problem x", "group y"]
 
 
 def test_a_chunk_ends_with_the_item_that_reaches_a_limit(monkeypatch: pytest.MonkeyPatch):

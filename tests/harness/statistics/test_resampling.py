@@ -21,9 +21,17 @@ ITEMS = st.lists(
 )
 
 
+def strata_of(clusters, subsets):
+    """Cluster → the subsets that it covers, or none for a rare set of several."""
+    covered = {c: frozenset(s for d, s in zip(clusters, subsets, strict=True) if c == d) for c in clusters}
+    found = list(covered.values())
+    rare = {kind for kind in found if len(kind) > 1 and found.count(kind) < resampling.LEAST_CLUSTERS}
+    return {c: None if kind in rare else kind for c, kind in covered.items()}
+
+
 def plain_draws(clusters, subsets, resamples, rng):
     """The same in loops: stratum by stratum, all resamples at once."""
-    covered = {c: frozenset(s for d, s in zip(clusters, subsets, strict=True) if c == d) for c in clusters}
+    covered = strata_of(clusters, subsets)
     weights = np.zeros((resamples, len(clusters)))
     for stratum in dict.fromkeys(covered.values()):
         members = [c for c in covered if covered[c] == stratum]
@@ -68,12 +76,14 @@ def test_a_resample_scores_as_if_its_items_were_written_out(items, seed, section
 @given(
     st.lists(st.tuples(st.integers(0, 8), st.sampled_from("abc")), min_size=1, max_size=40),
     st.integers(0, 2**32),
+    st.sampled_from([1, 2, 10]),
 )
-def test_clusters_are_drawn_whole_and_every_stratum_keeps_its_number_of_clusters(items, seed):
+def test_clusters_are_drawn_whole_and_every_stratum_keeps_its_number_of_clusters(items, seed, least):
     clusters = [c for c, _ in items]
     strata = [s for _, s in items]
-    weights = multiplicities(clusters, strata, 20, seed)
-    covered = {c: frozenset(s for d, s in zip(clusters, strata, strict=True) if c == d) for c in clusters}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(resampling, "LEAST_CLUSTERS", least)
+        weights, covered = multiplicities(clusters, strata, 20, seed), strata_of(clusters, strata)
     for row in weights:
         multiplicity: dict[str, float] = {}
         for c, w in zip(clusters, row, strict=True):
@@ -105,6 +115,14 @@ def test_clustered_items_have_the_standard_error_of_their_clusters():
     values = np.repeat(cluster_values, 6)
     means = resampled_means(values, np.repeat(np.arange(200), 6), np.tile(list("abcdef"), 200), 20_000)
     assert np.isclose(means.std(), cluster_values.std() / np.sqrt(200), rtol=0.03)
+
+
+def test_clusters_of_which_each_covers_other_subsets_have_the_standard_error_of_their_clusters():
+    rng = np.random.default_rng(2)
+    cluster_values, clusters = rng.normal(size=60), np.repeat(np.arange(60), 6)
+    subsets = np.concatenate([rng.choice(20, 6, replace=False) for _ in range(60)]).astype(str)
+    means = resampled_means(np.repeat(cluster_values, 6), clusters, subsets, 10_000)
+    assert np.isclose(means.std(), cluster_values.std() / np.sqrt(60), rtol=0.03)
 
 
 def test_clusters_of_few_kinds_are_drawn_from_the_distribution_of_all_clusters():

@@ -1,5 +1,6 @@
 """The tables of accuracy and of paired comparisons."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +24,17 @@ scipy_stats: Any = stats  # its stubs know few of the ways to call it
 Sections = tuple[Section, ...]
 SECTIONS = tuple(Section(name, counts) for name, counts in PUBLISHED.items())
 LABEL: Label = ("s", "w", "vanilla")
-ASKED = (Turn(role="user", content="?"),)
+
+
+def asked(name: str) -> tuple[Turn, ...]:
+    return (Turn(role="user", content=f"{name}?"),)
 
 
 def item(name: str, subset: str, chosen: int, rejected: int, problem: str | None = None) -> Item:
     """An item whose responses have these numbers of characters."""
-    return Item.preference(name, subset, ASKED, "c" * chosen, "r" * rejected, problem)
+    return Item.preference(
+        name, subset, (Turn(role="user", content=f"{name}?"),), "c" * chosen, "r" * rejected, problem
+    )
 
 
 def sample_of(items: list[Item], sections: Sections = SECTIONS, resamples: int = 2000) -> Sample:
@@ -87,6 +93,19 @@ def test_accuracies_ties_and_counts_by_hand():
     overall = row(table, "overall", "overall")
     assert overall["accuracy"] == pytest.approx((0.5 + 1 + 0.75) / 3)
     assert (overall["n"], overall["ties"]) == (7, 1)
+
+
+def test_equal_prompts_widen_every_interval_as_a_problem_of_their_name_does():
+    rng = np.random.default_rng(0)
+    margins: list[float] = (np.repeat(rng.normal(size=20), 10) + 0.3 * rng.normal(size=200)).tolist()
+    apart = [item(str(n), "s", 10, 5) for n in range(200)]
+    alike = [replace(one, prompt=asked(str(n // 10))) for n, one in enumerate(apart)]
+    named = [replace(one, problem=one.prompt[0]["content"]) for one in alike]
+    tables = [table_of(items, margins, ()) for items in (apart, alike, named)]
+    for scope, name in (("subset", "s"), ("overall", "overall"), ("length", "prefers longer")):
+        narrow, wide, told = (row(table, scope, name) for table in tables)
+        assert wide["ci_high"] - wide["ci_low"] > 2 * (narrow["ci_high"] - narrow["ci_low"])
+        assert (wide["ci_low"], wide["ci_high"]) == pytest.approx((told["ci_low"], told["ci_high"]), abs=0.02)
 
 
 def test_missing_subsets_and_unscored_items_are_noted():
@@ -238,7 +257,7 @@ FOUR = (1.0, 0.0, 0.0, 0.0)
 
 def graded(name: str, subset: str, grades: tuple[float, ...], **more: Any) -> Item:
     """An item with these grades; responses have 1, 2, 3, ... characters."""
-    return Item(name, subset, ASKED, tuple("r" * (k + 1) for k in range(len(grades))), grades, **more)
+    return Item(name, subset, asked(name), tuple("r" * (k + 1) for k in range(len(grades))), grades, **more)
 
 
 def test_a_rule_of_its_own_for_each_section_with_its_own_chance():

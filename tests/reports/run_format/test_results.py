@@ -127,12 +127,23 @@ def test_a_run_with_credits_of_ties_below_0_is_saved_told_and_read_back(
     models, task = [str(llamas / n) for n in ("base", "sft")], f"rewardbench-2:{ties_file(tmp_path / 'ties.jsonl')}"
     result = evaluate_grid(models=models, task=task, options=settings)
     out = result.save(tmp_path / "run", write_reports)
+    assert result.table("items")["problem"].tolist() == [f"group {n}" for n in range(4) for _ in range(2)]
     back = RunResult.load(out).accuracy
     below = back[back["accuracy"] < 0]
     assert {"subset", "section", "overall"} <= set(below["scope"])
     assert below["accuracy"].ge(-0.01).all()
     assert (below["ci_low"] < 0).any()
     assert "−0." in (out / "leaderboard.md").read_text(encoding="utf-8")
+
+
+def test_items_that_share_a_prompt_are_named_and_counted(llamas: Path, settings: Options):
+    rows = [{"prompt": f"Prime {n % 3 + (n == 5)}?", "chosen": f"{n}.", "rejected": "No."} for n in range(6)]
+    result = evaluate_pair(str(llamas / "sft"), str(llamas / "base"), task=rows, variants="vanilla", options=settings)
+    assert result.table("items")["problem"].tolist() == ["item 1", "item 2", "", "item 1", "item 2", ""]
+    (note,) = [note for note in result.run["notes"] if "prompt" in note and "taken for" not in note]
+    assert note == (
+        "4 of 6 items share their prompt with another (2 prompts): resampling draws the items of one prompt together."
+    )
 
 
 def test_streams_are_written_frame_by_frame_and_equal_the_whole(pair: RunResult, tmp_path: Path):
