@@ -34,7 +34,7 @@ def benchmark_task(
         local or ", ".join(specs), benchmark.columns, _rows(specs, benchmark), benchmark.filter, strict,
         f"{benchmark.title} ({benchmark.name}){', by its columns' if recognised else ''}",
     )  # fmt: skip
-    items = Items(reading)
+    items = reading.whole_groups(Items(reading))
     if benchmark.parallel is not None:
         items = with_parallel_problems(items, benchmark.parallel)
     return Task(

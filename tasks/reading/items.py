@@ -10,6 +10,7 @@ from typing import Any
 
 from ...errors import UserError
 from ..item import MAX_RESPONSES, MAX_TEXT_CHARS, Item
+from ..items import Items
 from .columns import Layout, Paths, maybe
 from .guess import described, guess_layout
 from .notes import CHECK_ROWS, SHARE, TIE, LeftOut, ReadingNotes, RowError
@@ -58,6 +59,7 @@ class Reading:
     _passed: int = 0
     _duplicates: int = 0
     _first: dict[str, str] = field(default_factory=dict[str, str])
+    _grouped: dict[str, Row] = field(default_factory=dict[str, Row])
 
     def __iter__(self) -> Iterator[Item]:
         """The items, in the order of the rows; raises UserError where too many rows cannot be used."""
@@ -73,6 +75,8 @@ class Reading:
                 self._leave_out(row, fault)
                 continue
             self._seen[item.id] = row.index
+            if item.group:
+                self._grouped[item.id] = replace(row, columns={})
             self._duplicates += len(item.responses) - len(set(item.responses))
             yield item
         if not self._read:
@@ -86,6 +90,20 @@ class Reading:
         """What became of the rows that were read."""
         taken = self.taken_for or described(self.layout)
         return ReadingNotes(self._read, taken, tuple(self._left), self._passed, self._duplicates, self.remarks)
+
+    def whole_groups(self, items: Items) -> Items:
+        """The items read without those whose group lacks a role, such as that of a row that could not be used."""
+        roles = sorted({role for role in items.roles if role})
+        found: dict[str, list[str]] = {}
+        for group, role in zip(items.groups, items.roles, strict=True):
+            found.setdefault(group, []).append(role)
+        whole = {group for group, there in found.items() if not group or sorted(there) == roles}
+        fault = f"its group is not whole, one each of {' and '.join(roles)}; mend it or remove the row"
+        for name, group in zip(items.ids, items.groups, strict=True):
+            if group not in whole:
+                self._leave_out(self._grouped[name], RowError("broken group", fault))
+        self._check()
+        return items if len(whole) == len(found) else Items(item for item in items if (item.group or "") in whole)
 
     def _asked(self) -> Iterator[Row]:
         """The rows that the filter asks for, gathered where it says so."""

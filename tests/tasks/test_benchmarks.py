@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from cdr_eval.errors import UserError
+from cdr_eval.harness.rules import check_rules
 from cdr_eval.tasks.benchmarks.load import recognise
 from cdr_eval.tasks.benchmarks.schema import FOLDER, benchmarks, load_benchmark
 from cdr_eval.tasks.catalog import load_task
@@ -174,6 +175,17 @@ def test_what_lies_outside_a_benchmark_is_not_taken_for_it(tmp_path: Path) -> No
     assert (plain.sections, len(plain.items)) == ((), 100)
     forced = load_task(f"rm-bench:{write(tmp_path / 'b.jsonl', *many, other)}")
     assert forced.reading.reasons == {"unknown subset": 1}
+
+
+def test_an_item_whose_group_has_lost_another_is_left_out_with_it(tmp_path: Path) -> None:
+    ref, tied = PUBLISHED["rewardbench-2"][0]
+    rows = [row | {"id": f"{role}:{n}"} for n in range(40) for role, row in (("ref", ref), ("tied", tied))]
+    rows[3] = rows[3] | {"prompt": " "}
+    task = load_task(f"rewardbench-2:{write(tmp_path / 'p.jsonl', *rows)}")
+    assert len(task.items) == 78
+    assert [(row.line, row.reason) for row in task.reading.left_out] == [(4, "no prompt"), (3, "broken group")]
+    assert "one each of ref and tied" in task.reading.left_out[1].sentence
+    check_rules(task)
 
 
 def test_votes_and_rows_that_are_not_asked_for(tmp_path: Path) -> None:
