@@ -18,6 +18,8 @@ from .scopes import Scopes
 DRAWS_AT_ONCE: Final = 2**20
 MANY: Final = 4096
 """Clusters of a stratum from which on it is asked whether they are of few kinds, which are drawn much faster."""
+LEAST_CLUSTERS: Final = 10
+"""Of a stratum: m clusters drawn from themselves show (m - 1) / m of their variance, and one by itself none."""
 BYTES_AT_ONCE: Final = 2**27
 """Of the sums of resampled credits: bounds the rows that are resampled at once."""
 
@@ -27,14 +29,14 @@ class Bootstrap:
     """A stratified cluster bootstrap of n items.
 
     A cluster's stratum is the set of subsets that its items cover (a problem asked in six subsets forms a stratum with
-    the other problems asked in those six). Clusters are drawn with replacement within their stratum, as many as it
-    has; a stratum of one cluster is therefore the same in every resample.
+    the other problems asked in those six). Strata of fewer than LEAST_CLUSTERS are pooled into one. Clusters are drawn
+    with replacement within their stratum, as many as it has.
     """
 
     clusters: Codes
     """(n,) items with one number are drawn together."""
     strata: tuple[Codes, ...]
-    """The clusters of each stratum, in order of their first item."""
+    """The clusters of each stratum, in order of their first item; those of the pooled one come last."""
     resamples: int
     seed: int
 
@@ -47,8 +49,10 @@ class Bootstrap:
         groups: dict[frozenset[int], list[int]] = {}
         for cluster, found in covered.items():
             groups.setdefault(frozenset(found), []).append(cluster)
-        strata = tuple(np.array(members, dtype=np.intp) for members in groups.values())
-        return cls(clusters, strata, resamples, seed)
+        strata = [members for members in groups.values() if len(members) >= LEAST_CLUSTERS]
+        few = [cluster for cluster, found in covered.items() if len(groups[frozenset(found)]) < LEAST_CLUSTERS]
+        strata += [few] if few else []
+        return cls(clusters, tuple(np.array(members, dtype=np.intp) for members in strata), resamples, seed)
 
     def generator(self) -> np.random.Generator:
         """The generator that a pass over all resamples draws from; after the pass it is free for further draws."""
@@ -85,11 +89,13 @@ class Bootstrap:
         place = np.empty_like(stratum)
         for number, members in enumerate(self.strata):
             stratum[members], place[members] = number, np.arange(len(members))
+        of_item = place[self.clusters]
         for number, members in enumerate(self.strata):
             items = np.flatnonzero(stratum[self.clusters] == number)
-            items = items[np.argsort(place[self.clusters[items]], kind="stable")]
+            items = items[np.argsort(of_item[items], kind="stable")]
             covered = np.unique(scopes.subsets[items])
-            each = [_by_cluster(values, scored, items[scopes.subsets[items] == k], self.clusters) for k in covered]
+            within = [items[scopes.subsets[items] == k] for k in covered]
+            each = [_by_cluster(values, scored, inside, of_item[inside], len(members)) for inside in within]
             stacked = np.stack(each).astype(kind)
             kinds, of_kind = (stacked, None) if alike else _kinds(stacked)
             for drawn, counts in _draws(len(members), self.resamples, rng, of_kind):
@@ -127,10 +133,13 @@ def _kinds(clusters: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp] | Non
     return kinds.reshape(*clusters.shape[:2], -1), of_kind
 
 
-def _by_cluster(values: Floats, scored: NDArray[np.bool_], items: Codes, clusters: Codes) -> Floats:
-    """Sums over each cluster of items that are sorted by cluster, of values and of scored: (both rows, clusters)."""
-    first = np.flatnonzero(np.append(True, clusters[items][1:] != clusters[items][:-1]))
-    return np.concatenate([np.add.reduceat(part[:, items], first, axis=1, dtype=float) for part in (values, scored)])
+def _by_cluster(values: Floats, scored: NDArray[np.bool_], items: Codes, place: Codes, size: int) -> Floats:
+    """Sums over each of `size` clusters of items that are sorted by it, of values and of scored: (both rows, size)."""
+    first = np.flatnonzero(np.append(True, place[1:] != place[:-1]))
+    sums = np.zeros((len(values) + len(scored), size))
+    for part, rows in ((values, slice(len(values))), (scored, slice(len(values), None))):
+        sums[rows, place[first]] = np.add.reduceat(part[:, items], first, axis=1, dtype=float)
+    return sums
 
 
 def mean_intervals(values: Floats, bootstrap: Bootstrap) -> list[tuple[int, float, tuple[float, float]]]:
