@@ -24,8 +24,9 @@ class Recommendation:
     """The tied pair with fewest parameters, strong and weak together; the more accurate of equals."""
 
 
-def recommend(accuracy: Floats, resampled: Floats, parameters: Floats) -> Recommendation:
-    """Rank pairs by accuracy (P,), compare each with the best over resampled items (R, P).
+def recommend(accuracy: Floats, resampled: Floats, parameters: Floats, units: Floats) -> Recommendation:
+    """Rank pairs by accuracy (P,), compare each with the best over resampled items (R, P); `units` (P,) are the
+    clusters of items that a pair scored.
 
     `parameters` (P,) is NaN where unknown: such a pair is never named the cheapest. Pairs without an accuracy
     (NaN) are left out. The best is chosen by the data, so its own accuracy is somewhat flattered.
@@ -33,7 +34,8 @@ def recommend(accuracy: Floats, resampled: Floats, parameters: Floats) -> Recomm
     scored = np.flatnonzero(~np.isnan(accuracy))
     order = scored[np.argsort(-accuracy[scored], kind="stable")]
     difference = accuracy[order] - accuracy[order[:1]]
-    p = paired_p_value(difference, resampled[:, order] - resampled[:, order[:1]])
+    both = np.minimum(units[order], units[order[:1]])
+    p = paired_p_value(difference, resampled[:, order] - resampled[:, order[:1]], both)
     tied = holm_adjusted(p[1:]) >= 0.05
     tied = np.concatenate([np.ones(min(1, len(order)), dtype=bool), tied])
     cost = np.where(tied & ~np.isnan(parameters[order]), parameters[order], np.inf)
