@@ -215,8 +215,11 @@ class RecommendationRow(Record):
     ci_low: Low
     ci_high: High
     difference_from_best: Difference = Field(description="accuracy minus that of the best pair")
-    p_value: PValue = Field(description="of the paired test against the best pair, Holm-adjusted over all pairs")
-    tied: Truth = Field(description="whether the test does not tell the pair from the best; the best one itself, too")
+    p_value: PValue = Field(description="of the paired test against the best pair, not adjusted")
+    tied: Truth = Field(
+        description="whether the test, Holm-adjusted for the comparisons of any two pairs, does not tell the pair from "
+        "the best; the best one itself, too"
+    )
     parameters: Parameters = Field(description="of strong and weak together; empty where one is unknown")
     cheapest: Truth = Field(description="whether it has the fewest parameters of the best pair and those tied")
 

@@ -67,6 +67,16 @@ def test_equal_cost_goes_to_the_more_accurate_and_unknown_cost_is_never_the_chea
     assert not recommend(value, drawn, np.full(3, np.nan), np.full(3, 100.0)).cheapest.any()
 
 
+def test_of_equal_pairs_one_is_hardly_ever_called_worse_although_the_best_is_chosen_by_the_same_items():
+    rng = np.random.default_rng(3)
+    draws = rng.multinomial(300, np.full(300, 1 / 300), 200) / 300
+    wrong = 0
+    for _ in range(100):
+        credit = (rng.random((20, 300)) < 0.75).astype(float)
+        wrong += not recommend(credit.mean(axis=1), draws @ credit.T, np.ones(20), np.full(20, 300.0)).tied.all()
+    assert wrong <= 10
+
+
 def test_what_three_items_agree_on_decides_nothing_and_an_undefined_resample_does_not_either():
     value, drawn = bootstrapped(np.array([[1.0, 1.0, 1.0], [0.0, 0.0, 0.0]]))
     found = recommend(value, drawn, np.ones(2), np.full(2, 3.0))
