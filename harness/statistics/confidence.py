@@ -83,15 +83,20 @@ def selection_area(margin: Floats, right: Floats, cluster: Codes) -> Estimate:
 
 
 def share(right: Floats, cluster: Codes) -> Estimate:
-    """Mean of values in [0, 1] with Wilson's interval at the effective n that clustering leaves.
+    """Mean of values in [0, 1] with Wilson's interval at the effective n that clustering leaves; NaN without values.
 
-    Effective n = n / max(1, clustered variance of the mean / its variance under independence).
+    Effective n = n / max(1, clustered variance of the mean / its variance under independence); where all values are 0
+    or all are 1, which says nothing of clusters, their number.
     """
     n = len(right)
+    if not n:
+        return Estimate(np.nan, np.nan, np.nan)
     mean = float(right.mean())
     independent = mean * (1 - mean) / n
-    inflation = _clustered_error((right - mean) / n, cluster) ** 2 / independent if independent > 0 else 1.0
-    low, high = wilson(mean, n / max(1.0, inflation))
+    effective = float(len(np.unique(cluster)))
+    if independent > 0:
+        effective = n / max(1.0, _clustered_error((right - mean) / n, cluster) ** 2 / independent)
+    low, high = wilson(mean, effective)
     return Estimate(mean, min(low, mean), max(high, mean))
 
 

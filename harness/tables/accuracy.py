@@ -5,9 +5,10 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import pandas as pd
 
-from ..statistics.arrays import Floats, Mask, chunks
+from ..statistics.arrays import Codes, Floats, Mask, chunks
+from ..statistics.confidence import share
 from ..statistics.credits import best_chance, credit
-from ..statistics.intervals import percentile_interval, wilson
+from ..statistics.intervals import percentile_interval
 from ..statistics.sign_flips import sign_flip_test
 from .sample import Credits, Label, Sample
 
@@ -25,9 +26,9 @@ Row = list[object]
 def accuracy_table(labels: Sequence[Label], rewards: Floats, sample: Sample) -> pd.DataFrame:
     """Accuracy of every row of rewards (rows, R) in every subset, section, overall, by level and by length.
 
-    Subset and length intervals are Wilson's; those of sections, overall and levels are percentiles of the item
-    bootstrap. `chance` is the same mean of what the items' rules give a random order. Two more rewards, with empty
-    names, are the numbers of characters.
+    Subset and length intervals are Wilson's at the effective n that clusters leave; those of sections, overall and
+    levels are percentiles of the item bootstrap. `chance` is the same mean of what the items' rules give a random
+    order. Two more rewards, with empty names, are the numbers of characters.
     """
     rows = _reward_rows(labels, rewards, sample, by_length=True)
     names = ("longer response", "shorter response")
@@ -84,18 +85,17 @@ def _reward_rows(labels: Sequence[Label], rewards: Floats, sample: Sample, *, by
         if by_length:
             right = credit(sample.margins(rewards[some]))
             for k, label in enumerate(labels[some]):
-                length += _length_rows(label, found.value[k], right[k], (chance, right_chance), difference)
+                length += _length_rows(label, found.value[k], right[k], (chance, right_chance), difference, sample)
     return [*subset, *(row for rows in wider.values() for row in rows), *length]
 
 
 def _subset_rows(labels: Sequence[Label], found: Credits, chance: Floats, sample: Sample) -> list[Row]:
     members = [np.flatnonzero(sample.scopes.subsets == k) for k in range(len(sample.scopes.names))]
     return [
-        _wilson_row(
-            label, "subset", name, found.value[k, items], chance[items], found.tied[k, items], found.lost[k, items]
-        )
+        _wilson_row(label, "subset", name, sample.clusters[items], *numbers)
         for k, label in enumerate(labels)
         for name, items in zip(sample.scopes.names, members, strict=True)
+        for numbers in [(found.value[k, items], chance[items], found.tied[k, items], found.lost[k, items])]
     ]
 
 
@@ -121,25 +121,37 @@ def _scope_rows(
 
 
 def _length_rows(
-    label: Label, credits: Floats, right: Floats, chances: tuple[Floats, Floats], difference: Floats
+    label: Label, credits: Floats, right: Floats, chances: tuple[Floats, Floats], difference: Floats, sample: Sample
 ) -> Iterator[Row]:
     """Accuracy where the acceptable responses are longer, where shorter, and how often the longer kind is preferred:
     that is a matter of the margin's sign, `right`, with a chance of its own."""
     longer, shorter = difference > 0, difference < 0
     for name, inside in (("chosen longer", longer), ("chosen shorter", shorter)):
-        yield _wilson_row(label, "length", name, credits[inside], chances[0][inside], right[inside] == 0.5)
+        of = sample.clusters[inside]
+        yield _wilson_row(label, "length", name, of, credits[inside], chances[0][inside], right[inside] == 0.5)
+    either = np.concatenate([np.flatnonzero(longer), np.flatnonzero(shorter)])
     preferred, by_chance = (np.concatenate([each[longer], 1 - each[shorter]]) for each in (right, chances[1]))
-    yield _wilson_row(label, "length", "prefers longer", preferred, by_chance, preferred == 0.5)
+    yield _wilson_row(
+        label, "length", "prefers longer", sample.clusters[either], preferred, by_chance, preferred == 0.5
+    )
 
 
 def _wilson_row(
-    label: Label, scope: str, name: str, credits: Floats, chance: Floats, tied: Mask, lost: Floats | None = None
+    label: Label,
+    scope: str,
+    name: str,
+    clusters: Codes,
+    credits: Floats,
+    chance: Floats,
+    tied: Mask,
+    lost: Floats | None = None,
 ) -> Row:
     scored = ~np.isnan(credits)
     n, ties = int(scored.sum()), int(tied.sum())
-    accuracy, by_chance = (float(each[scored].mean()) if n else float("nan") for each in (credits, chance))
+    found = share(credits[scored], clusters[scored])
     official = _official(label, (n, ties), lost[scored].mean()) if lost is not None and n else ""
-    numbers = (accuracy, by_chance, *wilson(accuracy, n))
+    by_chance = float(chance[scored].mean()) if n else float("nan")
+    numbers = (found.value, by_chance, found.low, found.high)
     return [*label, scope, name, n, ties, *numbers, _note([], len(credits) - n, False, official)]
 
 
