@@ -47,7 +47,7 @@ class Calibration:
 
     bins: tuple[CalibrationBin, ...]
     temperature: Estimate
-    """τ over all items, in nats; infinite where larger margins are no more often right."""
+    """τ over all items, in nats; infinite where larger margins are no more often right, NaN where all are right."""
     error: Estimate
     """Expected calibration error: Σ n_bin / n |accuracy - confidence|."""
     error_if_calibrated: float
@@ -105,7 +105,7 @@ def inverse_temperature(margin: Floats) -> float:
     size, right = np.abs(margin), credit(margin)
     if not size.any():
         return 0.0
-    most = 1e3 / float(np.median(size[size > 0]))
+    most = _most(size)
 
     def slope(inverse: float) -> float:
         return float(((right - expit(inverse * size)) * size).sum())
@@ -113,6 +113,11 @@ def inverse_temperature(margin: Floats) -> float:
     if slope(0.0) <= 0:
         return 0.0
     return most if slope(most) >= 0 else float(brentq(slope, 0.0, most, xtol=1e-9 * most))
+
+
+def _most(size: Floats) -> float:
+    """Where 1/τ is capped, of |margins| that are not all 0."""
+    return 1e3 / float(np.median(size[size > 0]))
 
 
 def folds_of(cluster: Codes, rng: np.random.Generator) -> Codes:
@@ -140,8 +145,13 @@ def calibration(margin: Floats, cluster: Codes, fold: Codes) -> Calibration:
 
 
 def _temperature(margin: Floats, cluster: Codes) -> Estimate:
-    """τ over all items; the interval is that of 1/τ (sandwich standard error by clusters), inverted."""
+    """τ over all items; the interval is that of 1/τ (sandwich standard error by clusters), inverted.
+
+    NaN where 1/τ reaches its cap: margins that separate right from wrong only say that τ is small.
+    """
     inverse, size = inverse_temperature(margin), np.abs(margin)
+    if inverse > 0 and inverse >= _most(size):
+        return Estimate(np.nan, np.nan, np.nan)
     probability = expit(inverse * size)
     curvature = float((size**2 * probability * (1 - probability)).sum())
     score = (credit(margin) - probability) * size

@@ -47,8 +47,12 @@ def jackknife_interval(value: Floats, left_out: Floats, freedom: float) -> tuple
 
 
 def fisher_interval(value: Floats, left_out: Floats, freedom: float) -> tuple[Floats, Floats]:
-    """A jackknife interval of correlations, made on Fisher's scale z = artanh r."""
-    low, high = jackknife_interval(_fisher(value), _fisher(left_out), freedom)
+    """A jackknife interval of correlations, made on Fisher's scale z = artanh r.
+
+    NaN also where leaving out one unit changes nothing, as at r = 1, which says nothing of what another unit would do.
+    """
+    z = _fisher(left_out)
+    low, high = np.where(np.ptp(z, axis=0) < 1e-9, np.nan, jackknife_interval(_fisher(value), z, freedom))
     return np.tanh(low), np.tanh(high)
 
 

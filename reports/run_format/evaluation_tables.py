@@ -249,8 +249,8 @@ class ConfidenceRow(RewardRow):
     """Whether a reward knows when it is right."""
 
     statistic: Annotated[Literal["tau", "ece", "ece_if_calibrated", "area"], OneOf] = Field(
-        description="temperature (nats; infinite where margins say nothing), calibration error, that error if "
-        "confidences were true, area under the selection curve (shares)"
+        description="temperature (nats; infinite where margins say nothing, empty where all are right), calibration "
+        "error, that error if confidences were true, area under the selection curve (shares)"
     )
     value: Extended = Field(description="the statistic")
     ci_low: Extended = Field(description="lower end of the 95% interval")

@@ -35,6 +35,12 @@ def test_fisher_interval_is_a_jackknife_interval_on_fishers_scale_and_stays_with
     assert high[1] <= 1 and low[1] > -1
 
 
+def test_a_perfect_correlation_that_leaving_out_never_changes_has_no_interval():
+    """Spearman's rho of six and Pearson's r of a line, 1 but for rounding."""
+    low, high = fisher_interval(np.array([1.0, -1.0, 0.5]), np.tile([1 - 1e-13, -1.0, 0.5], (6, 1)), 5)
+    assert np.isnan(low).all() and np.isnan(high).all()
+
+
 @pytest.mark.parametrize(("units", "freedom"), [(4, 3), (6, 0)])
 def test_too_few_units_have_no_interval(units, freedom):
     low, high = jackknife_interval(np.array([0.3]), np.linspace(0, 1, units)[:, None], freedom)
