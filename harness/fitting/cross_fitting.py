@@ -91,21 +91,24 @@ def learning_curve(
 ) -> list[CurvePoint]:
     """The fit and the pair that is best on the same labels, by labels; at least as many items are left to judge.
 
-    Intervals are about rewards made with so many labels of the same kind, whichever, on all items of that kind.
+    Intervals are about rewards made with so many labels of the same kind, whichever, on all items of that kind. A size
+    for which a split has fewer than two clusters to fit, or to judge, is left out.
     """
     items = len(np.unique(data.item))
     points: list[CurvePoint] = []
     for size in (size for size in sizes if 2 * size <= items):
-        drawn = [_judged(data, contrasts, size, seed + number) for number in range(splits)]
+        trains = [drawn_items(data, size, np.random.default_rng(seed + number)) for number in range(splits)]
+        if min(len(np.unique(data.cluster[side])) for train in trains for side in (train, ~train)) < 2:
+            continue
+        drawn = [_judged(data, contrasts, train, seed + number) for number, train in enumerate(trains)]
         parts = {FITTED: [row[0] for row in drawn], PAIR: [row[1] for row in drawn]}
         parts[DIFFERENCE] = [a - b for a, b in zip(parts[FITTED], parts[PAIR], strict=True)]
         points += [_point(size, name, np.stack(rows), data) for name, rows in parts.items()]
     return points
 
 
-def _judged(data: Compared, contrasts: Floats, size: int, seed: int) -> tuple[Floats, Floats]:
-    """Credits (C,) of the fit and of the pair, NaN where a comparison served to make them."""
-    train = drawn_items(data, size, np.random.default_rng(seed))
+def _judged(data: Compared, contrasts: Floats, train: Mask, seed: int) -> tuple[Floats, Floats]:
+    """Credits (C,) of the fit and of the pair, NaN where a comparison served to make them: `train` (C,)."""
     some, rest = data.of(train), data.difference[~train]
     rewards = (fit(some, seed).coefficients, contrasts[best_pair(some, contrasts)])
     credits = np.full((2, len(train)), np.nan)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cdr_eval.harness.fitting.bradley_terry import fit
@@ -78,6 +80,18 @@ def test_the_curve_rises_and_its_difference_is_that_of_its_parts():
     assert {labels for labels, _ in value} == {20, 200}
     assert value[200, FITTED] > value[20, FITTED]
     assert value[200, DIFFERENCE] == pytest.approx(value[200, FITTED] - value[200, PAIR])
+    assert all(point.accuracy.low < point.accuracy.value < point.accuracy.high for point in points)
+
+
+@pytest.mark.parametrize(
+    ("problems", "sizes"), [([20] * 5, {50}), ([1, 1, 1, 1, 100], set[int]()), ([2] * 50, {20, 50})]
+)
+def test_a_size_that_one_problem_fills_or_that_leaves_one_to_judge_is_not_on_the_curve(problems, sizes):
+    rng = np.random.default_rng(9)
+    data = labelled(rng.normal(size=(sum(problems), 5)), np.array([1.0, 0, 0, 0, -1]), rng)
+    clustered = replace(data, cluster=np.repeat(np.arange(len(problems)), problems))
+    points = learning_curve(clustered, contrasts(5), 0, sizes=(20, 50), splits=10)
+    assert {point.labels for point in points} == sizes
     assert all(point.accuracy.low < point.accuracy.value < point.accuracy.high for point in points)
 
 
