@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Final
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..statistics.credits import credit
 from ..statistics.intervals import Z
 from .bradley_terry import fit, folds_of
 from .compared import Compared
-from .sparse import forward_order, terms_of
+from .sparse import forward_order, sizes_enough, terms_of
 
 SIZES: Final = (20, 50, 100, 200, 400, 800, 1600)
 """Labelled items of the learning curve."""
@@ -53,20 +54,48 @@ def out_of_fold(data: Compared, clusters: Codes, candidates: Candidates, most: i
 
     Raises ValueError as `fit` does.
     """
-    fold = folds_of(clusters, seed)
+    fold, compared = np.zeros_like(clusters), np.isin(clusters, data.cluster)
+    fold[compared] = folds_of(clusters[compared], seed)  # every fold has some to judge
     numbers = np.unique(fold)
     rows: list[tuple[Floats, list[Floats], int]] = []
     for number in numbers:
         train = data.of(fold[data.item] != number)
-        order = forward_order(train, candidates.owner, most)
-        sizes = range(2, len(order) + 1)
-        sparse = [fit(train, seed, terms_of(candidates.owner, order[:size])).coefficients for size in sizes]
+        sparse = _sparse_fits(train, candidates.owner, most, seed)
         rows.append((fit(train, seed).coefficients, sparse, best_pair(train, candidates.contrasts)))
     fitted, sparse, chosen = zip(*rows, strict=True)
     pair = np.array(chosen, dtype=np.intp)
     by_size = {size + 2: np.stack(parts) for size, parts in enumerate(zip(*sparse, strict=True))}
     place = np.searchsorted(numbers, fold)
     return OutOfFold(place, np.stack(fitted), by_size, candidates.contrasts[pair], pair)
+
+
+def chosen_sizes(
+    data: Compared, found: OutOfFold, candidates: Candidates, most: int, share: float, seed: int
+) -> list[int]:
+    """For each fold the checkpoints of the first sparse fit that has `share` of the longest one's gain over the pair.
+
+    The gains are those on the other folds, each judged by what the rest of these make, so that no label of a fold has a
+    say in the size that judges it. Raises ValueError as `fit` does.
+    """
+    fold, sizes = found.fold[data.item], list(found.sparse)
+    credits = np.full((len(found.fitted), 1 + len(sizes), len(fold)), np.nan)
+    for one, other in combinations(range(len(found.fitted)), 2):
+        rest = data.of((fold != one) & (fold != other))
+        pair = candidates.contrasts[best_pair(rest, candidates.contrasts)]
+        rewards = np.stack([pair, *_sparse_fits(rest, candidates.owner, most, seed)])
+        for own, judged in ((one, fold == other), (other, fold == one)):
+            credits[own][:, judged] = credit(rewards @ data.difference[judged].T)
+    chosen: list[int] = []
+    for own, by_size in enumerate(credits):
+        mean = by_size[:, fold != own] @ data.weight[fold != own]
+        chosen.append(sizes[sizes_enough(mean[1:] - mean[0], share)])
+    return chosen
+
+
+def _sparse_fits(data: Compared, owner: Codes, most: int, seed: int) -> list[Floats]:
+    """Coefficients (K,) of the fits of the first 2, 3, ... `most` checkpoints in the order of these comparisons."""
+    order = forward_order(data, owner, most)
+    return [fit(data, seed, terms_of(owner, order[:size])).coefficients for size in range(2, len(order) + 1)]
 
 
 def best_pair(data: Compared, contrasts: Floats) -> int:

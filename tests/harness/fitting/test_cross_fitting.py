@@ -9,6 +9,7 @@ from cdr_eval.harness.fitting.cross_fitting import (
     PAIR,
     Candidates,
     best_pair,
+    chosen_sizes,
     drawn_items,
     learning_curve,
     out_of_fold,
@@ -35,6 +36,18 @@ def test_no_item_is_judged_by_a_fit_that_has_seen_its_label():
         assert (before[own] == after[own]).all()
     rest = np.arange(len(plain.fitted)) != own
     assert not np.allclose(plain.fitted[rest], other.fitted[rest])
+
+
+def test_the_size_that_judges_a_fold_does_not_depend_on_its_labels():
+    rng = np.random.default_rng(0)
+    data = one_an_item(rng.normal(size=(60, 5)) + 0.15 * np.linspace(1, -1, 5))
+    candidates = Candidates(OWNER, contrasts(5))
+    found = out_of_fold(data, np.arange(60), candidates, 4, 0)
+    plain = chosen_sizes(data, found, candidates, 4, 0.99, 0)
+    assert len(set(plain)) > 1 and set(plain) <= set(found.sparse)
+    for fold in (0, 3):
+        turned = np.where((found.fold == fold)[:, None], -data.difference, data.difference)
+        assert chosen_sizes(one_an_item(turned), found, candidates, 4, 0.99, 0)[fold] == plain[fold]
 
 
 def test_each_response_is_scored_by_its_own_fold():
