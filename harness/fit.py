@@ -12,7 +12,7 @@ from ..errors import UserError
 from ..model_registry.registry import load_registry
 from ..reports.run_format.run_info import FITTED
 from ..tasks.items import Items
-from ..tasks.task import Task
+from ..tasks.task import Task, limited
 from .comparisons import Comparison, grid_of
 from .fitted_file import FittedFile, read_conditioning
 from .fitting.compared import FOLDS
@@ -103,25 +103,21 @@ def _comparison(found: Sequence[Comparison]) -> Comparison:
 
 
 def _labelled(question: Question, options: Options) -> Question:
-    """The question about the labelled items alone, `--limit` of them spread evenly. Raises UserError."""
-    task = question.task
-    useful = ~without_comparison(responses_of(task.items))
-    places = np.flatnonzero(useful)
-    if options.limit is not None and options.limit < len(places):
-        places = places[np.arange(options.limit) * len(places) // options.limit]
-    if len(places) < LEAST_LABELS:
+    """The question about the labelled items alone, `--limit` of them drawn. Raises UserError."""
+    useful = np.flatnonzero(~without_comparison(responses_of(question.task.items))).tolist()
+    whole = replace(question.task, items=Items(question.task.items[place] for place in useful))
+    task = limited(whole, options.limit, options.seed)
+    if len(task.items) < LEAST_LABELS:
         raise UserError(
-            f"{len(places):,} items of {task.name} have a response that is labelled better than another, and a fit "
+            f"{len(task.items):,} items of {task.name} have a response that is labelled better than another, and a fit "
             f"takes {LEAST_LABELS}: label more, or {WITHOUT}."
         )
-    if len(places) > MOST_LABELS:
-        raise UserError(f"{len(places):,} labels are more than a fit can use: pass --limit {MOST_LABELS}.")
-    kept = set(places.tolist())
-    items = Items(item for place, item in enumerate(task.items) if place in kept)
-    problems = len(set(items.clusters))
+    if len(task.items) > MOST_LABELS:
+        raise UserError(f"{len(task.items):,} labels are more than a fit can use: pass --limit {MOST_LABELS}.")
+    problems = len(set(task.items.clusters))
     if problems < FOLDS:
         raise UserError(
             f"The labelled items of {task.name} are about {problems} problems, and a fit is judged on others than it "
             f"has seen, which takes {FOLDS}: label items of more problems, or {WITHOUT}."
         )
-    return replace(question, task=replace(task, items=items))
+    return replace(question, task=task, limited=len(task.items) < len(whole.items))

@@ -137,8 +137,9 @@ def _recommendation_section(run: Run, scores: Scores) -> tuple[Section, ...]:
         return ()
     sentences = [_sentence(run, scores, scopes[scope]) for scope in ordered if scope[0] == "overall"]
     text = (
-        "Tied: a paired test on the same items, Holm-adjusted over all pairs, does not tell the pair from the best "
-        "one. Cheapest: fewest parameters of strong and weak together. All ranks: recommendation.csv."
+        "Tied: a paired test on the same items does not tell the pair from the best one. As that was chosen on them, "
+        "too, p is adjusted for the comparisons of any two pairs (Holm) and held against 5%. Cheapest: fewest "
+        "parameters of strong and weak together. All ranks: recommendation.csv."
     )
     columns = ("For", "Best pair", "Cheapest of those tied", "n", "Best: accuracy", "Tied with it", "Best: parameters")
     rows = [_recommendation_cells(run, scores, scope, scopes[scope]) for scope in ordered]

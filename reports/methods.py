@@ -50,7 +50,8 @@ def _sentences(run: Run) -> list[str]:
         )
     sentences.append(
         f"95% intervals of sections and overall are from {count(info.resamples)} bootstrap resamples of items, "
-        f"stratified by subset and clustered by shared problem (seed {info.seed}); those of subsets are Wilson's."
+        f"stratified by subset and clustered by shared problem (seed {info.seed}); those of subsets are Wilson's at "
+        "the effective n that shared problems leave."
     )
     if any(c.scores_used for c in info.checkpoints):
         sentences.append(_score_source(info))

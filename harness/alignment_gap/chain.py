@@ -33,11 +33,14 @@ def chain_links(trained_from: Sequence[int | None]) -> list[ChainLink]:
     return links
 
 
-def paired_difference(first: Floats, second: Floats, drawn: Floats, drawn_second: Floats) -> Floats:
-    """first - second (S,) with 95% ends and p, (4, S), from the same item resamples of both, (R, S)."""
+def paired_difference(first: Floats, second: Floats, drawn: Floats, drawn_second: Floats, units: Floats) -> Floats:
+    """first - second (S,) with 95% ends and p, (4, S), from the same item resamples of both, (R, S).
+
+    `units` (S,) are the clusters of items that both rest on.
+    """
     value, resampled = first - second, drawn - drawn_second
     low, high = percentile_interval(resampled)
-    return np.stack([value, low, high, paired_p_value(value, resampled)])
+    return np.stack([value, low, high, paired_p_value(value, resampled, units)])
 
 
 def _ancestors(checkpoint: int, trained_from: Sequence[int | None]) -> list[int]:

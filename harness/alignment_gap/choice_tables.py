@@ -103,7 +103,8 @@ def _link_rows(
     low, high = percentile_interval(drawn[:, :, row])
     difference = np.full((4, len(accuracy.scopes)), np.nan)
     if row != own:
-        difference = paired_difference(observed[:, row], observed[:, own], drawn[:, :, row], drawn[:, :, own])
+        units = accuracy.units[:, [row, own]].min(axis=1)
+        difference = paired_difference(observed[:, row], observed[:, own], drawn[:, :, row], drawn[:, :, own], units)
     names = [data.checkpoints[i] for i in (link.checkpoint, link.reference, link.weak)]
     relation = "own reference" if row == own else "weaker"
     for s, scope in enumerate(accuracy.scopes):
@@ -129,7 +130,7 @@ def _ranked(
     drawn = accuracy.resampled[:, s, rows].astype(np.float64)
     value = accuracy.observed[s, rows]
     low, high = percentile_interval(drawn)
-    found = recommend(value, drawn, parameters)
+    found = recommend(value, drawn, parameters, accuracy.units[s, rows])
     kind = "overall" if scope == "overall" else "section"
     for rank, pair in enumerate(found.order.tolist()):
         ends = data.names(np.array([data.strong[rows[pair]], data.weak[rows[pair]]]))

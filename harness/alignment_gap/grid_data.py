@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..statistics.arrays import Codes, Floats, chunks
+from ..statistics.arrays import Codes, Floats, Mask, chunks
 from ..statistics.resampling import Bootstrap
 from ..statistics.scopes import Scopes
 from .checkpoint_pairs import Pairs
@@ -99,6 +99,8 @@ class GridAccuracy:
     scopes: tuple[str, ...]
     items: Floats
     """(S,) items that a scope's accuracy rests on."""
+    units: Floats
+    """(S, P) clusters of those items of which the pair scored one."""
     chance: Floats
     """(S,) accuracy of rewards that say nothing."""
     observed: Floats
@@ -118,4 +120,13 @@ def grid_accuracy(data: GridData) -> GridAccuracy:
             resampled[:, s, some] = drawn[name].T
     items = np.array([data.scopes.items_of(name).sum() for name in names], dtype=np.float64)
     chance = np.concatenate([by_chance[name] for name in names])
-    return GridAccuracy(names, items, chance, np.stack([observed[name] for name in names]), resampled)
+    units = np.stack([_units(data, data.scopes.items_of(name)) for name in names])
+    return GridAccuracy(names, items, units, chance, np.stack([observed[name] for name in names]), resampled)
+
+
+def _units(data: GridData, inside: Mask) -> Floats:
+    """(P,) clusters of the items inside of which a pair scored one."""
+    items = np.flatnonzero(inside)[np.argsort(data.bootstrap.clusters[inside], kind="stable")]
+    clusters = data.bootstrap.clusters[items]
+    first = np.flatnonzero(np.append(True, clusters[1:] != clusters[:-1]))
+    return np.logical_or.reduceat(~np.isnan(data.credit[:, items]), first, axis=1).sum(axis=1, dtype=np.float64)

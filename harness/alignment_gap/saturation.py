@@ -33,7 +33,7 @@ class Saturation:
     gap_at_90_low: float
     gap_at_90_high: float
     identifiable: bool
-    """Whether the interval of `gap_at_90` lies within the observed gaps, so that the data show the bend."""
+    """Whether `gap_at_90` and the upper end of its interval lie within the observed gaps: the data show the bend."""
     fitted: Floats
     """The curve at each pair's gap, (P,), and its interval."""
     low: Floats

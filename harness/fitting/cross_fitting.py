@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Final
 
 import numpy as np
@@ -11,7 +12,7 @@ from ..statistics.credits import credit
 from ..statistics.intervals import Z
 from .bradley_terry import fit, folds_of
 from .compared import Compared
-from .sparse import forward_order, terms_of
+from .sparse import forward_order, sizes_enough, terms_of
 
 SIZES: Final = (20, 50, 100, 200, 400, 800, 1600)
 """Labelled items of the learning curve."""
@@ -53,20 +54,48 @@ def out_of_fold(data: Compared, clusters: Codes, candidates: Candidates, most: i
 
     Raises ValueError as `fit` does.
     """
-    fold = folds_of(clusters, seed)
+    fold, compared = np.zeros_like(clusters), np.isin(clusters, data.cluster)
+    fold[compared] = folds_of(clusters[compared], seed)  # every fold has some to judge
     numbers = np.unique(fold)
     rows: list[tuple[Floats, list[Floats], int]] = []
     for number in numbers:
         train = data.of(fold[data.item] != number)
-        order = forward_order(train, candidates.owner, most)
-        sizes = range(2, len(order) + 1)
-        sparse = [fit(train, seed, terms_of(candidates.owner, order[:size])).coefficients for size in sizes]
+        sparse = _sparse_fits(train, candidates.owner, most, seed)
         rows.append((fit(train, seed).coefficients, sparse, best_pair(train, candidates.contrasts)))
     fitted, sparse, chosen = zip(*rows, strict=True)
     pair = np.array(chosen, dtype=np.intp)
     by_size = {size + 2: np.stack(parts) for size, parts in enumerate(zip(*sparse, strict=True))}
     place = np.searchsorted(numbers, fold)
     return OutOfFold(place, np.stack(fitted), by_size, candidates.contrasts[pair], pair)
+
+
+def chosen_sizes(
+    data: Compared, found: OutOfFold, candidates: Candidates, most: int, share: float, seed: int
+) -> list[int]:
+    """For each fold the checkpoints of the first sparse fit that has `share` of the longest one's gain over the pair.
+
+    The gains are those on the other folds, each judged by what the rest of these make, so that no label of a fold has a
+    say in the size that judges it. Raises ValueError as `fit` does.
+    """
+    fold, sizes = found.fold[data.item], list(found.sparse)
+    credits = np.full((len(found.fitted), 1 + len(sizes), len(fold)), np.nan)
+    for one, other in combinations(range(len(found.fitted)), 2):
+        rest = data.of((fold != one) & (fold != other))
+        pair = candidates.contrasts[best_pair(rest, candidates.contrasts)]
+        rewards = np.stack([pair, *_sparse_fits(rest, candidates.owner, most, seed)])
+        for own, judged in ((one, fold == other), (other, fold == one)):
+            credits[own][:, judged] = credit(rewards @ data.difference[judged].T)
+    chosen: list[int] = []
+    for own, by_size in enumerate(credits):
+        mean = by_size[:, fold != own] @ data.weight[fold != own]
+        chosen.append(sizes[sizes_enough(mean[1:] - mean[0], share)])
+    return chosen
+
+
+def _sparse_fits(data: Compared, owner: Codes, most: int, seed: int) -> list[Floats]:
+    """Coefficients (K,) of the fits of the first 2, 3, ... `most` checkpoints in the order of these comparisons."""
+    order = forward_order(data, owner, most)
+    return [fit(data, seed, terms_of(owner, order[:size])).coefficients for size in range(2, len(order) + 1)]
 
 
 def best_pair(data: Compared, contrasts: Floats) -> int:
@@ -91,21 +120,24 @@ def learning_curve(
 ) -> list[CurvePoint]:
     """The fit and the pair that is best on the same labels, by labels; at least as many items are left to judge.
 
-    Intervals are about rewards made with so many labels of the same kind, whichever, on all items of that kind.
+    Intervals are about rewards made with so many labels of the same kind, whichever, on all items of that kind. A size
+    for which a split has fewer than two clusters to fit, or to judge, is left out.
     """
     items = len(np.unique(data.item))
     points: list[CurvePoint] = []
     for size in (size for size in sizes if 2 * size <= items):
-        drawn = [_judged(data, contrasts, size, seed + number) for number in range(splits)]
+        trains = [drawn_items(data, size, np.random.default_rng(seed + number)) for number in range(splits)]
+        if min(len(np.unique(data.cluster[side])) for train in trains for side in (train, ~train)) < 2:
+            continue
+        drawn = [_judged(data, contrasts, train, seed + number) for number, train in enumerate(trains)]
         parts = {FITTED: [row[0] for row in drawn], PAIR: [row[1] for row in drawn]}
         parts[DIFFERENCE] = [a - b for a, b in zip(parts[FITTED], parts[PAIR], strict=True)]
         points += [_point(size, name, np.stack(rows), data) for name, rows in parts.items()]
     return points
 
 
-def _judged(data: Compared, contrasts: Floats, size: int, seed: int) -> tuple[Floats, Floats]:
-    """Credits (C,) of the fit and of the pair, NaN where a comparison served to make them."""
-    train = drawn_items(data, size, np.random.default_rng(seed))
+def _judged(data: Compared, contrasts: Floats, train: Mask, seed: int) -> tuple[Floats, Floats]:
+    """Credits (C,) of the fit and of the pair, NaN where a comparison served to make them: `train` (C,)."""
     some, rest = data.of(train), data.difference[~train]
     rewards = (fit(some, seed).coefficients, contrasts[best_pair(some, contrasts)])
     credits = np.full((2, len(train)), np.nan)

@@ -47,7 +47,7 @@ class Calibration:
 
     bins: tuple[CalibrationBin, ...]
     temperature: Estimate
-    """τ over all items, in nats; infinite where larger margins are no more often right."""
+    """τ over all items, in nats; infinite where larger margins are no more often right, NaN where all are right."""
     error: Estimate
     """Expected calibration error: Σ n_bin / n |accuracy - confidence|."""
     error_if_calibrated: float
@@ -84,17 +84,21 @@ def selection_area(margin: Floats, right: Floats, cluster: Codes) -> Estimate:
 
 
 def share(right: Floats, cluster: Codes) -> Estimate:
-    """Mean of credits with Wilson's interval at the effective n that clustering leaves.
+    """Mean of credits with Wilson's interval at the effective n that clustering leaves; NaN without values.
 
-    Effective n = n / max(1, clustered variance of the mean / its variance under independence). A mean outside [0, 1],
-    which the rule ties can give, is an end of its interval.
+    Effective n = n / max(1, clustered variance of the mean / its variance under independence); where all values are 0
+    or all are 1, which says nothing of clusters, their number. A mean outside [0, 1], which the rule ties can give, is
+    an end of its interval.
     """
-    n = len(right)
+    n, clusters = len(right), len(np.unique(cluster))
+    if not n:
+        return Estimate(np.nan, np.nan, np.nan)
     mean = float(right.mean())
     independent = mean * (1 - mean) / n
-    shared = independent > 0 and len(np.unique(cluster)) < n
-    inflation = _clustered_error((right - mean) / n, cluster) ** 2 / independent if shared else 1.0
-    low, high = wilson(mean, n / max(1.0, inflation))
+    effective = float(clusters)
+    if independent > 0 and clusters < n:
+        effective = n / max(1.0, _clustered_error((right - mean) / n, cluster) ** 2 / independent)
+    low, high = wilson(mean, effective)
     return Estimate(mean, min(low, mean), max(high, mean))
 
 
@@ -103,7 +107,7 @@ def inverse_temperature(margin: Floats) -> float:
     size, right = np.abs(margin), credit(margin)
     if not size.any():
         return 0.0
-    most = 1e3 / float(np.median(size[size > 0]))
+    most = _most(size)
 
     def slope(inverse: float) -> float:
         return float(((right - expit(inverse * size)) * size).sum())
@@ -111,6 +115,11 @@ def inverse_temperature(margin: Floats) -> float:
     if slope(0.0) <= 0:
         return 0.0
     return most if slope(most) >= 0 else float(brentq(slope, 0.0, most, xtol=1e-9 * most))
+
+
+def _most(size: Floats) -> float:
+    """Where 1/τ is capped, of |margins| that are not all 0."""
+    return 1e3 / float(np.median(size[size > 0]))
 
 
 def folds_of(cluster: Codes, rng: np.random.Generator) -> Codes:
@@ -138,8 +147,13 @@ def calibration(margin: Floats, cluster: Codes, fold: Codes) -> Calibration:
 
 
 def _temperature(margin: Floats, cluster: Codes) -> Estimate:
-    """τ over all items; the interval is that of 1/τ (sandwich standard error by clusters), inverted."""
+    """τ over all items; the interval is that of 1/τ (sandwich standard error by clusters), inverted.
+
+    NaN where 1/τ reaches its cap: margins that separate right from wrong only say that τ is small.
+    """
     inverse, size = inverse_temperature(margin), np.abs(margin)
+    if inverse > 0 and inverse >= _most(size):
+        return Estimate(np.nan, np.nan, np.nan)
     probability = expit(inverse * size)
     curvature = float((size**2 * probability * (1 - probability)).sum())
     score = (credit(margin) - probability) * size

@@ -11,6 +11,8 @@ TAILS: Final = (0.025, 0.975)
 Z: Final = float(ndtri(TAILS[1]))
 LEAST_UNITS: Final = 5
 """With fewer units to leave out, a jackknife says next to nothing."""
+LEAST_ERROR: Final = 1e-12
+"""A standard error below is rounding."""
 
 
 def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
@@ -45,17 +47,24 @@ def jackknife_interval(value: Floats, left_out: Floats, freedom: float) -> tuple
 
 
 def fisher_interval(value: Floats, left_out: Floats, freedom: float) -> tuple[Floats, Floats]:
-    """A jackknife interval of correlations, made on Fisher's scale z = artanh r."""
-    low, high = jackknife_interval(_fisher(value), _fisher(left_out), freedom)
+    """A jackknife interval of correlations, made on Fisher's scale z = artanh r.
+
+    NaN also where leaving out one unit changes nothing, as at r = 1, which says nothing of what another unit would do.
+    """
+    z = _fisher(left_out)
+    low, high = np.where(np.ptp(z, axis=0) < 1e-9, np.nan, jackknife_interval(_fisher(value), z, freedom))
     return np.tanh(low), np.tanh(high)
 
 
-def paired_p_value(value: Floats, resampled: Floats) -> Floats:
-    """Two-sided p of no difference, from the bootstrap's standard error: 1 where both are 0."""
-    error = resampled.std(axis=0)
-    z = np.abs(value) / np.where(error > 0, error, 1.0)
-    p = 2 * _normal_cdf(-z)
-    return np.where(error > 0, p, np.where(np.abs(value) > 0, 0.0, 1.0))
+def paired_p_value(value: Floats, resampled: Floats, units: Floats) -> Floats:
+    """Two-sided p (...) of no difference, from the bootstrap's standard error over the defined resamples (R, ...).
+
+    No less than 2^(1 - units), the least that a sign-flip test of so many independent units can give: where few agree
+    the standard error is 0. 1 where no resample is defined.
+    """
+    error = np.ma.masked_invalid(resampled).std(axis=0).filled(np.inf)
+    p = 2 * _normal_cdf(-np.abs(value) / np.maximum(error, LEAST_ERROR))
+    return np.minimum(np.maximum(p, np.exp2(1 - units)), 1.0)
 
 
 def holm_adjusted(p_values: Floats) -> Floats:

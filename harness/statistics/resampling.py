@@ -4,7 +4,6 @@ Nothing here holds items × resamples: each pass draws the same resamples from t
 only sums by subset.
 """
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -20,7 +19,7 @@ DRAWS_AT_ONCE: Final = 2**20
 MANY: Final = 4096
 """Clusters of a stratum from which on it is asked whether they are of few kinds, which are drawn much faster."""
 LEAST_CLUSTERS: Final = 10
-"""Clusters over several subsets that a stratum of their own takes."""
+"""Of a stratum: m clusters drawn from themselves show (m - 1) / m of their variance, and one by itself none."""
 BYTES_AT_ONCE: Final = 2**27
 """Of the sums of resampled credits: bounds the rows that are resampled at once."""
 
@@ -30,15 +29,14 @@ class Bootstrap:
     """A stratified cluster bootstrap of n items.
 
     A cluster's stratum is the set of subsets that its items cover (a problem asked in six subsets forms a stratum with
-    the other problems asked in those six); clusters over several subsets whose set is rare, of fewer than
-    LEAST_CLUSTERS, form one stratum together, since so few, each drawn among its own, would hardly vary. Clusters are
-    drawn with replacement within their stratum, as many as it has.
+    the other problems asked in those six). Strata of fewer than LEAST_CLUSTERS are pooled into one. Clusters are drawn
+    with replacement within their stratum, as many as it has.
     """
 
     clusters: Codes
     """(n,) items with one number are drawn together."""
     strata: tuple[Codes, ...]
-    """The clusters of each stratum, in order of their first item."""
+    """The clusters of each stratum, in order of their first item; those of the pooled one come last."""
     resamples: int
     seed: int
 
@@ -48,13 +46,13 @@ class Bootstrap:
         covered: dict[int, set[int]] = {}
         for cluster, subset in zip(clusters.tolist(), subsets.tolist(), strict=True):
             covered.setdefault(cluster, set()).add(subset)
-        often = Counter(map(frozenset, covered.values()))
         groups: dict[frozenset[int], list[int]] = {}
         for cluster, found in covered.items():
-            rare = len(found) > 1 and often[frozenset(found)] < LEAST_CLUSTERS
-            groups.setdefault(frozenset() if rare else frozenset(found), []).append(cluster)
-        strata = tuple(np.array(members, dtype=np.intp) for members in groups.values())
-        return cls(clusters, strata, resamples, seed)
+            groups.setdefault(frozenset(found), []).append(cluster)
+        strata = [members for members in groups.values() if len(members) >= LEAST_CLUSTERS]
+        few = [cluster for cluster, found in covered.items() if len(groups[frozenset(found)]) < LEAST_CLUSTERS]
+        strata += [few] if few else []
+        return cls(clusters, tuple(np.array(members, dtype=np.intp) for members in strata), resamples, seed)
 
     def generator(self) -> np.random.Generator:
         """The generator that a pass over all resamples draws from; after the pass it is free for further draws."""
@@ -91,12 +89,13 @@ class Bootstrap:
         place = np.empty_like(stratum)
         for number, members in enumerate(self.strata):
             stratum[members], place[members] = number, np.arange(len(members))
+        of_item = place[self.clusters]
         for number, members in enumerate(self.strata):
             items = np.flatnonzero(stratum[self.clusters] == number)
-            items = items[np.argsort(place[self.clusters[items]], kind="stable")]
+            items = items[np.argsort(of_item[items], kind="stable")]
             covered = np.unique(scopes.subsets[items])
-            inside = [items[scopes.subsets[items] == k] for k in covered]
-            each = [_by_cluster(values, scored, own, place[self.clusters[own]], len(members)) for own in inside]
+            within = [items[scopes.subsets[items] == k] for k in covered]
+            each = [_by_cluster(values, scored, inside, of_item[inside], len(members)) for inside in within]
             stacked = np.stack(each).astype(kind)
             kinds, of_kind = (stacked, None) if alike else _kinds(stacked)
             for drawn, counts in _draws(len(members), self.resamples, rng, of_kind):
@@ -134,14 +133,12 @@ def _kinds(clusters: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.intp] | Non
     return kinds.reshape(*clusters.shape[:2], -1), of_kind
 
 
-def _by_cluster(
-    values: Floats, scored: NDArray[np.bool_], items: Codes, place: Codes, size: int
-) -> NDArray[np.float64]:
-    """Sums over each of a stratum's clusters, of values and of scored: (both rows, size); `place` (items,) rises."""
+def _by_cluster(values: Floats, scored: NDArray[np.bool_], items: Codes, place: Codes, size: int) -> Floats:
+    """Sums over each of `size` clusters of items that are sorted by it, of values and of scored: (both rows, size)."""
     first = np.flatnonzero(np.append(True, place[1:] != place[:-1]))
     sums = np.zeros((len(values) + len(scored), size))
-    parts = [np.add.reduceat(part[:, items], first, axis=1, dtype=float) for part in (values, scored)]
-    sums[:, place[first]] = np.concatenate(parts)
+    for part, rows in ((values, slice(len(values))), (scored, slice(len(values), None))):
+        sums[rows, place[first]] = np.add.reduceat(part[:, items], first, axis=1, dtype=float)
     return sums
 
 

@@ -163,5 +163,5 @@ def _official(label: Label, counts: tuple[int, int], lost: float) -> str:
 def _note(missing: Sequence[str], unscored: int, agree: bool, official: str) -> str:
     parts = [f"without the subset{'s' * (len(missing) > 1)} {', '.join(missing)}"] if missing else []
     parts += [f"{unscored:,} item{'s' if unscored > 1 else ''} unscored"] if unscored else []
-    parts += ["all items of each subset agree, so resampling them shows no uncertainty"] if agree else []
+    parts += ["all resamples of the items agree and so show no uncertainty"] if agree else []
     return "; ".join([*parts, *([official] if official else [])])

@@ -11,7 +11,7 @@ import pandas as pd
 from ...errors import UserError
 from ..fitting.bradley_terry import Fit, fit
 from ..fitting.compared import FOLDS, Compared, compared
-from ..fitting.cross_fitting import Candidates, OutOfFold, out_of_fold
+from ..fitting.cross_fitting import Candidates, OutOfFold, chosen_sizes, out_of_fold
 from ..fitting.sparse import forward_order, sizes_enough, terms_of
 from ..options import Options
 from ..question import Question
@@ -84,6 +84,11 @@ class Fitting:
         unit = np.eye(len(self.table.terms))
         return np.stack([unit[place[strong]] - unit[place[weak]] for strong, weak in self.pairs])
 
+    @property
+    def candidates(self) -> Candidates:
+        """Terms and pairs."""
+        return Candidates(self.owner, self.contrasts)
+
     @cached_property
     def whole(self) -> Fit:
         """The fit on all labels."""
@@ -97,8 +102,7 @@ class Fitting:
     @cached_property
     def judged(self) -> OutOfFold:
         """What each item is judged by."""
-        candidates = Candidates(self.owner, self.contrasts)
-        return out_of_fold(self.data, self.sample.clusters, candidates, MOST_SPARSE, self.options.seed)
+        return out_of_fold(self.data, self.sample.clusters, self.candidates, MOST_SPARSE, self.options.seed)
 
     @cached_property
     def sparse_accuracy(self) -> dict[int, pd.DataFrame]:
@@ -111,21 +115,16 @@ class Fitting:
 
     @cached_property
     def enough(self) -> int:
-        """Checkpoints of the smallest sparse fit that has GAIN_SHARE of the gain of the longest, or of the full fit."""
+        """Checkpoints of the smallest sparse fit that has GAIN_SHARE of the gain of the longest."""
         gains = np.array([self.gain(size) for size in self.judged.sparse])
         return list(self.judged.sparse)[sizes_enough(gains, GAIN_SHARE)]
 
     @cached_property
     def sparse_judged(self) -> Floats:
-        """(folds, K) what judges the sparse fit: for each fold the size that the other folds' items ask for."""
-        judged = self.judged
-        rows = np.stack([self.rewards(rows) for rows in (judged.pair, *judged.sparse.values())])
-        credits, sizes = self.sample.credits(rows), list(judged.sparse)
-        chosen: list[Floats] = []
-        for number in range(len(judged.fitted)):
-            mean = np.nanmean(credits[:, judged.fold != number], axis=1)
-            chosen.append(judged.sparse[sizes[sizes_enough(mean[1:] - mean[0], GAIN_SHARE)]][number])
-        return np.stack(chosen)
+        """(folds, K) what judges the sparse fit: for each fold the size that the other folds ask for by themselves."""
+        judged, seed = self.judged, self.options.seed
+        sizes = chosen_sizes(self.data, judged, self.candidates, MOST_SPARSE, GAIN_SHARE, seed)
+        return np.stack([judged.sparse[size][fold] for fold, size in enumerate(sizes)])
 
     @cached_property
     def sparse(self) -> Fit:

@@ -272,7 +272,7 @@ def _notes(facts: RunFacts, counts: Mapping[str, Mapping[str, int]]) -> list[str
     ]
     if facts.scored:
         notes += _gap_notes(facts) if facts.kind in ("grid", "fit") else _pair_gap(facts)
-    if facts.options.limit is not None and len(facts.question.task.items) <= facts.options.limit:
+    if facts.question.limited:
         notes.append(_limit_note(facts.question.task, facts.options.seed))
     return notes
 

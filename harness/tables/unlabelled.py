@@ -181,7 +181,8 @@ def _pairs_table(facts: RunFacts, labels: Sequence[Label], data: Compared, found
     size = {m.local.name: m.local.checkpoint.parameters for g in facts.scored for m in g.group.members}
     sizes = {name: np.nan if number is None else float(number) for name, number in size.items()}
     parameters = np.array([sizes[s] + sizes[w] for s, w, _ in both])
-    order = recommend(estimate, resampled, parameters)
+    units = np.full(len(both), len(np.unique(data.cluster)))
+    order = recommend(estimate, resampled, parameters, units)
     n, numbers = len(np.unique(data.item)), 100 * np.stack([estimate, *ends, known], axis=1)
     rows: list[list[object]] = []
     for rank, pair in enumerate(order.order.tolist()):

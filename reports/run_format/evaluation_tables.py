@@ -221,8 +221,11 @@ class RecommendationRow(Record):
     ci_low: Low
     ci_high: High
     difference_from_best: Difference = Field(description="accuracy minus that of the best pair")
-    p_value: PValue = Field(description="of the paired test against the best pair, Holm-adjusted over all pairs")
-    tied: Truth = Field(description="whether the test does not tell the pair from the best; the best one itself, too")
+    p_value: PValue = Field(description="of the paired test against the best pair, not adjusted")
+    tied: Truth = Field(
+        description="whether the test, Holm-adjusted for the comparisons of any two pairs, does not tell the pair from "
+        "the best; the best one itself, too"
+    )
     parameters: Parameters = Field(description="of strong and weak together; empty where one is unknown")
     cheapest: Truth = Field(description="whether it has the fewest parameters of the best pair and those tied")
 
@@ -252,8 +255,8 @@ class ConfidenceRow(RewardRow):
     """Whether a reward knows when it is right."""
 
     statistic: Annotated[Literal["tau", "ece", "ece_if_calibrated", "area"], OneOf] = Field(
-        description="temperature (nats; infinite where margins say nothing), calibration error, that error if "
-        "confidences were true, area under the selection curve (shares)"
+        description="temperature (nats; infinite where margins say nothing, empty where all are right), calibration "
+        "error, that error if confidences were true, area under the selection curve (shares)"
     )
     value: Extended = Field(description="the statistic")
     ci_low: Extended = Field(description="lower end of the 95% interval")

@@ -287,6 +287,8 @@ def test_a_limit_takes_items_evenly_and_changes_none_of_them(
     by_item = dict(zip(whole.table("items")["item"], margin(whole, "vanilla"), strict=True))
     assert part.margins["margin"].tolist() == [by_item[item] for item in part.margins["item"]]
     assert any("Only 6 items were scored" in note for note in part.run["notes"])
+    everything = pair(llamas, replace(warm, limit=len(whole.table("items"))), items_file, "vanilla")
+    assert not any("--limit" in note for note in everything.run["notes"])
 
 
 def test_truncated_and_unscored_items_are_counted_and_noted(llamas: Path, options: Options, tmp_path: Path):

@@ -11,10 +11,12 @@ from cdr_eval.errors import UserError
 from cdr_eval.harness import Options, evaluate_grid, evaluate_pair
 from cdr_eval.harness.annotate import annotate
 from cdr_eval.harness.cli.main import cli
+from cdr_eval.harness.fit import fit
 from cdr_eval.harness.fitted_file import read_fitted
 from cdr_eval.reports.run_format.reading import read_run
-from cdr_eval.tasks.catalog import load_task
+from cdr_eval.tasks.catalog import load_task, task_of_rows
 from cdr_eval.tasks.item import Item
+from cdr_eval.tasks.task import limited
 from click.testing import CliRunner
 
 from tests.harness.in_process import cdr_eval
@@ -156,6 +158,21 @@ def test_what_cannot_be_fitted_is_said_in_a_sentence(folder: Path, tmp_path: Pat
     assert "about 2 problems" in refused(folder, "fit", "--task", one, "--columns", "problem=problem_id")
     assert "no conditioning 'criteria'" in refused(folder, "fit", "--conditionings", "criteria")
     assert "two checkpoints or more" in refused(folder, "fit", "--models", "minilab-sft")
+
+
+def test_a_limit_draws_of_every_subset_its_share_by_the_seed():
+    rows = [{"prompt": f"q{n}", "chosen": "a", "rejected": "b", "subset": "AB"[n % 2]} for n in range(200)]
+    task, told = task_of_rows(rows), list[Any]()
+
+    def stop(question: Any) -> None:
+        told.append(question["task"]["content_hash"])
+        raise UserError("Seen.")
+
+    for seed in (0, 1):
+        with pytest.raises(UserError, match="Seen"):
+            fit(models=NAMES, task=task, options=Options(limit=100, seed=seed), asked=stop)
+        assert told[seed] == limited(task, 100, seed).items.content_hash
+    assert told[0] != told[1]
 
 
 def test_a_folder_of_another_question_is_refused_before_anything_is_scored(folder: Path, tmp_path: Path):

@@ -74,6 +74,16 @@ def test_accuracies_of_chain_and_recommendation_are_the_grids(tables):
             assert row.weak == row.reference and np.isnan(row.difference)
 
 
+def test_units_are_the_problems_of_a_scope_that_a_pair_scored_in_part_at_least():
+    data = simulated_grid()
+    data.credit[np.random.default_rng(0).random(data.credit.shape) < 0.7] = np.nan
+    found = grid_accuracy(data)
+    for scope, units in zip(found.scopes, found.units, strict=True):
+        inside = data.scopes.items_of(scope)
+        for scored, count in zip(~np.isnan(data.credit), units, strict=True):
+            assert count == len(set(data.bootstrap.clusters[inside & scored].tolist()))
+
+
 def test_every_scope_names_one_cheapest_pair_among_the_tied(tables):
     for _, rows in tables["recommendation"].groupby("name"):
         assert rows.cheapest.sum() == 1 and rows[rows.cheapest].tied.all()

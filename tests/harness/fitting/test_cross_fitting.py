@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from cdr_eval.harness.fitting.bradley_terry import fit
@@ -7,6 +9,7 @@ from cdr_eval.harness.fitting.cross_fitting import (
     PAIR,
     Candidates,
     best_pair,
+    chosen_sizes,
     drawn_items,
     learning_curve,
     out_of_fold,
@@ -33,6 +36,18 @@ def test_no_item_is_judged_by_a_fit_that_has_seen_its_label():
         assert (before[own] == after[own]).all()
     rest = np.arange(len(plain.fitted)) != own
     assert not np.allclose(plain.fitted[rest], other.fitted[rest])
+
+
+def test_the_size_that_judges_a_fold_does_not_depend_on_its_labels():
+    rng = np.random.default_rng(0)
+    data = one_an_item(rng.normal(size=(60, 5)) + 0.15 * np.linspace(1, -1, 5))
+    candidates = Candidates(OWNER, contrasts(5))
+    found = out_of_fold(data, np.arange(60), candidates, 4, 0)
+    plain = chosen_sizes(data, found, candidates, 4, 0.99, 0)
+    assert len(set(plain)) > 1 and set(plain) <= set(found.sparse)
+    for fold in (0, 3):
+        turned = np.where((found.fold == fold)[:, None], -data.difference, data.difference)
+        assert chosen_sizes(one_an_item(turned), found, candidates, 4, 0.99, 0)[fold] == plain[fold]
 
 
 def test_each_response_is_scored_by_its_own_fold():
@@ -78,6 +93,18 @@ def test_the_curve_rises_and_its_difference_is_that_of_its_parts():
     assert {labels for labels, _ in value} == {20, 200}
     assert value[200, FITTED] > value[20, FITTED]
     assert value[200, DIFFERENCE] == pytest.approx(value[200, FITTED] - value[200, PAIR])
+    assert all(point.accuracy.low < point.accuracy.value < point.accuracy.high for point in points)
+
+
+@pytest.mark.parametrize(
+    ("problems", "sizes"), [([20] * 5, {50}), ([1, 1, 1, 1, 100], set[int]()), ([2] * 50, {20, 50})]
+)
+def test_a_size_that_one_problem_fills_or_that_leaves_one_to_judge_is_not_on_the_curve(problems, sizes):
+    rng = np.random.default_rng(9)
+    data = labelled(rng.normal(size=(sum(problems), 5)), np.array([1.0, 0, 0, 0, -1]), rng)
+    clustered = replace(data, cluster=np.repeat(np.arange(len(problems)), problems))
+    points = learning_curve(clustered, contrasts(5), 0, sizes=(20, 50), splits=10)
+    assert {point.labels for point in points} == sizes
     assert all(point.accuracy.low < point.accuracy.value < point.accuracy.high for point in points)
 
 

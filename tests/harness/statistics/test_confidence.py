@@ -122,7 +122,16 @@ def test_any_margins_give_an_answer(margin):
     found = calibration(margin, cluster, fold)
     assert len(points) == len(FRACTIONS) and 0 <= area.value <= 1
     assert 0 <= found.error.low <= found.error.value <= found.error.high <= 1
-    assert 0 <= found.temperature.low <= found.temperature.value <= found.temperature.high
+    separated = (margin > 0)[np.abs(margin) > 1e-9].all() and margin.any()
+    temperature = found.temperature
+    assert np.isnan(temperature.value) if separated else 0 <= temperature.low <= temperature.value <= temperature.high
+
+
+def test_a_reward_that_is_always_right_has_no_temperature():
+    """1/τ has no largest value then: a number would be that of the cap."""
+    margin = np.random.default_rng(0).normal(5, 1, 40).clip(1)
+    found = calibration(margin, alone(40), folds_of(alone(40), np.random.default_rng(0)))
+    assert np.isnan([found.temperature.value, found.temperature.low, found.temperature.high]).all()
 
 
 def test_margins_that_say_nothing_have_infinite_temperature():

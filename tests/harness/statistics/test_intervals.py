@@ -35,6 +35,12 @@ def test_fisher_interval_is_a_jackknife_interval_on_fishers_scale_and_stays_with
     assert high[1] <= 1 and low[1] > -1
 
 
+def test_a_perfect_correlation_that_leaving_out_never_changes_has_no_interval():
+    """Spearman's rho of six and Pearson's r of a line, 1 but for rounding."""
+    low, high = fisher_interval(np.array([1.0, -1.0, 0.5]), np.tile([1 - 1e-13, -1.0, 0.5], (6, 1)), 5)
+    assert np.isnan(low).all() and np.isnan(high).all()
+
+
 @pytest.mark.parametrize(("units", "freedom"), [(4, 3), (6, 0)])
 def test_too_few_units_have_no_interval(units, freedom):
     low, high = jackknife_interval(np.array([0.3]), np.linspace(0, 1, units)[:, None], freedom)
@@ -57,9 +63,23 @@ def test_an_interval_with_an_undefined_part_is_undefined():
 def test_paired_p_value_is_that_of_a_z_test_and_1_for_equal_pairs():
     rng = np.random.default_rng(0)
     resampled = np.column_stack([rng.normal(0.3, 0.2, 100_000), np.zeros(100_000), np.full(100_000, 0.1)])
-    p = paired_p_value(np.array([0.3, 0.0, 0.1]), resampled)
+    p = paired_p_value(np.array([0.3, 0.0, 0.1]), resampled, np.array([500, 500, 500]))
     assert np.isclose(p[0], 2 * stats.norm.sf(1.5), rtol=0.02)
-    assert p[1] == 1 and p[2] == 0
+    assert p[1] == 1 and p[2] < 1e-100
+
+
+@pytest.mark.parametrize("units", [2, 3, 9])
+def test_few_units_that_all_agree_have_the_p_value_of_flipping_their_signs(units: int):
+    wanted = stats.permutation_test((np.full(units, 0.1),), np.mean, permutation_type="samples").pvalue
+    assert paired_p_value(np.array([0.1]), np.full((50, 1), 0.1), np.array([units]))[0] == pytest.approx(wanted)
+
+
+def test_undefined_resamples_do_not_make_a_difference_certain():
+    resampled = np.random.default_rng(0).normal(0.3, 0.2, (50_000, 2))
+    resampled[::7, 0] = np.nan
+    resampled[:, 1] = np.nan
+    p = paired_p_value(np.array([0.3, 0.3]), resampled, np.array([500, 500]))
+    assert np.isclose(p[0], 2 * stats.norm.sf(1.5), rtol=0.03) and p[1] == 1
 
 
 @settings(max_examples=30, deadline=None)

@@ -191,6 +191,25 @@ def test_intervals_hold_problems_together():
     assert widths[0] == pytest.approx(2 * 1.96 * (share * (1 - share) / 164) ** 0.5, rel=0.1)
 
 
+def test_subsets_and_lengths_count_problems_rather_than_their_items():
+    """12 pairs of each of 80 problems in one subset, as MT-Bench has: that subset is then all there is."""
+    rng = np.random.default_rng(2)
+    items = [item(f"{p}-{k}", "x", 2, 1, str(p)) for p in range(80) for k in range(12)]
+    right = rng.random((80, 12)) < rng.beta(1, 1, 80)[:, None]
+    table = accuracy_table([LABEL], flat(np.where(right, 1.0, -1.0).reshape(1, -1)), sample_of(items, ()))
+    whole = row(table, "overall", "overall")
+    for scope, name in (("subset", "x"), ("length", "chosen longer"), ("length", "prefers longer")):
+        found = row(table, scope, name)
+        assert found["ci_low"] == pytest.approx(whole["ci_low"], abs=0.01)
+        assert found["ci_high"] == pytest.approx(whole["ci_high"], abs=0.01)
+
+
+def test_a_subset_whose_items_agree_has_the_interval_of_its_problems():
+    table = table_of([item(str(k), "x", 1, 2, str(k % 3)) for k in range(12)], [1.0] * 12, ())
+    found = row(table, "subset", "x")
+    assert (found["n"], found["ci_low"], found["ci_high"]) == (12, *wilson(1, 3))
+
+
 def compare(a: Floats, b: Floats, items: list[Item], sections: Sections = ()) -> dict[Any, Any]:
     labels: list[Label] = [("s", "w", "cdr-safety"), ("s", "w", "vanilla")]
     sample = sample_of(items, sections, 20_000)
