@@ -220,7 +220,7 @@ def text_renderer(session: "Session") -> Callable[[Sequence[Turn], str], tuple[s
 
 
 def _check_templates(group: "Group", options: Options) -> None:
-    """Refuse a pair without a family whose own templates differ: which of them was meant is the user's to say."""
+    """Refuse a pair whose own templates differ, and no family declares one: which was meant is the user's to say."""
     own = [note for note in group.notes if "has a chat template of its own" in note]
     if own and options.chat_template is None:
         raise UserError(
