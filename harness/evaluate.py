@@ -123,6 +123,12 @@ def ask_tasks(
     """A question for each task; `labelled`: one without any label will not do. Raises UserError."""
     if options.tokens and options.scorer.startswith("lm-eval"):
         raise UserError("--tokens asks the checkpoints themselves; leave --scorer lm-eval or --tokens out.")
+    if options.tokens and options.tensor_parallel > 1:
+        raise UserError("--tokens opens each checkpoint in one process; leave --tensor-parallel or --tokens out.")
+    if options.tokens and options.executor is not None:
+        from .executors import this_process
+
+        this_process(options)  # a device that this machine lacks is to be said before everything is scored
     questions = [ask(task, variants, comparisons, registry, options, labelled=labelled) for task in tasks]
     _check_names([question.task.name for question in questions])
     return questions
@@ -271,14 +277,16 @@ def _with_tokens(
     options: Options,
 ) -> "RunResult":
     """The result with what each token earned of the items that the fewest pairs get right."""
+    from .executors import this_process
     from .running.token_rewards import token_rewards
 
+    load = this_process(options).settings.load
     first = session.question.variants[0].name
     rows = [k for k, (strong, weak, variant) in enumerate(rewards) if variant == first and strong != weak]
     margins = result.margins["margin"].to_numpy().reshape(-1, len(session.question.task.items))
     items = hardest(margins[rows or [0]], options.tokens)
     question, planner = session.question, session.planner
-    table, note = token_rewards(scored, question, planner, session.load, rewards, items, mean=options.mean)
+    table, note = token_rewards(scored, question, planner, load, rewards, items, mean=options.mean)
     return replace(
         result, run={**result.run, "notes": [*result.run["notes"], note]}, tables={**result.tables, "tokens": table}
     )

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import time
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -15,7 +14,6 @@ from ..model_registry.checkpoint_files import find_checkpoint
 from ..model_registry.registry import load_registry
 from ..tasks.item import Turn
 from ..tasks.minilab.world import training_prompts
-from ..tasks.reading.rows import open_rows
 from .executors import check_executor
 from .generation.prompts import SamplingPrompt, prompts_hash, read_prompts
 from .generation.response_files import SUFFIXES, ResponseParts
@@ -74,6 +72,8 @@ def sample_responses(
         raise UserError(f"{out} must end in {' or '.join(SUFFIXES)}: pass another --out.")
     check_device(options.device)
     check_executor(options)
+    if options.quantise is not None or options.tensor_parallel > 1:
+        raise UserError("Responses are sampled from whole models as they are: leave quantise and tensor_parallel out.")
     known = load_registry(registry)
     checkpoint = find_checkpoint(model, known)
     asked, notes = _read(prompts, limit)
@@ -106,12 +106,14 @@ def sample_responses(
 
 
 def _gathered(parts: ResponseParts, rows: Sequence[int], out: Path, record: dict[str, Any]) -> SampleResult:
-    """Write `out` and the record beside it, if no row is missing."""
-    complete = set(rows) <= set(parts.places())
-    if complete:
-        parts.merge(rows)
-        record["finish_reasons"] = dict(_finish_reasons(out))
-        _record_path(out).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    """Write `out` and the record beside it, if no row is missing; another shard that saw every row may have done so."""
+    with parts.alone():
+        if out.exists():
+            return SampleResult(out, _finished_record(out, record["settings"]), complete=True)
+        complete = set(rows) <= set(parts.places())
+        if complete:
+            record["finish_reasons"] = dict(parts.finish_reasons(rows))
+            parts.merge(rows, _record_path(out), json.dumps(record, indent=1) + "\n")
     return SampleResult(out, record, complete)
 
 
@@ -176,9 +178,3 @@ def _finished_record(out: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
     if {key: made_with.get(key) for key in settings} != settings:
         raise UserError(f"{out} holds something else already: pass another --out, or remove it.")
     return known
-
-
-def _finish_reasons(out: Path) -> Counter[str]:
-    """How often each finish reason occurs in a finished file."""
-    rows = open_rows(str(out))(("responses",))
-    return Counter(response["finish_reason"] for row in rows for response in row.columns["responses"])

@@ -20,6 +20,8 @@ from .weight_files import broken_file
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_POSITIONS = ("max_position_embeddings", "n_positions", "max_seq_len", "model_max_length")
+"""What configs call the positions that a model was built for: GPT-2's and its kin n_positions, MPT's max_seq_len."""
 MAX_HEADER = 100_000_000
 """Bytes that the safetensors format allows for a header."""
 
@@ -218,8 +220,7 @@ def localise(
         raise CheckpointError(
             checkpoint.name, f"{config} is no JSON object ({error}); restore it from where the checkpoint came."
         ) from error
-    positions = settings.get("max_position_embeddings")
-    max_length = positions if isinstance(positions, int) else None
+    max_length = next((found for key in _POSITIONS if isinstance(found := settings.get(key), int)), None)
     quantised = format_of(settings, path)
     identity = _weights_identity(path, allow_pickle, trust_remote_code)
     return LocalCheckpoint(checkpoint, path, identity, max_length, quantised=quantised)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...errors import UserError
 from ...model_registry.registry import Registry
@@ -181,14 +182,14 @@ class CombinedReward:
         return row
 
     def rewards(self, candidates: Candidates) -> Rewarded:
-        """Score what the store lacks; lengths are tokens of the first checkpoint. Raises UserError."""
+        """Score what the store lacks; lengths are tokens of the first checkpoint that has them. Raises UserError."""
         from ..executors import open_executor
 
         row = self.opened(candidates)
         with open_executor(self.options) as executor:
             found, session, scored = row.rewards(self.registry, self.options, executor)
-        tokens = next(iter(scored[0].tokens.values())).astype(np.float64)
-        alone = replace(_alone(row.label, found, candidates.items), lengths=tokens, unit="tokens")
+        lengths, unit = _lengths(next(iter(scored[0].tokens.values()), None), candidates.items)
+        alone = replace(_alone(row.label, found, candidates.items), lengths=lengths, unit=unit)
         return replace(alone, session=session, scored=scored, fitted=row.info, notes=row.notes)
 
     def _criteria(self) -> Path:
@@ -219,7 +220,7 @@ def text_renderer(session: "Session") -> Callable[[Sequence[Turn], str], tuple[s
 
 
 def _check_templates(group: "Group", options: Options) -> None:
-    """Refuse a pair without a family whose own templates differ: which of them was meant is the user's to say."""
+    """Refuse a pair whose own templates differ, and no family declares one: which was meant is the user's to say."""
     own = [note for note in group.notes if "has a chat template of its own" in note]
     if own and options.chat_template is None:
         raise UserError(
@@ -240,19 +241,24 @@ def _rewarded(question: Question, scored: "Sequence[GroupScores]", session: "Ses
         return rewards(variant, roles, routes, owners)
 
     first, *others = question.variants
-    tokens = group.tokens[strong].astype(np.float64)
+    lengths, unit = _lengths(group.tokens.get(strong), question.task.items)
     return Rewarded(
         (strong, weak if first.uses_weak else "", first.name),
         reward(first),
-        tokens,
-        "tokens",
-        _of_role(first, "strong", reward, tokens),
-        _of_role(first, "weak", reward, tokens),
+        lengths,
+        unit,
+        _of_role(first, "strong", reward, lengths),
+        _of_role(first, "weak", reward, lengths),
         _domains(first, routes.get(ROUTER), len(question.task.items)),
         {(strong, weak if v.uses_weak else "", v.name): reward(v) for v in others},
         session=session,
         scored=scored,
     )
+
+
+def _lengths(tokens: NDArray[np.int32] | None, items: Items) -> tuple[Floats, str]:
+    """How long the responses are, (R,), and in what: characters where their tokens were not scored, as by a judge."""
+    return (items.chars.astype(np.float64), "characters") if tokens is None else (tokens.astype(np.float64), "tokens")
 
 
 def _of_role(variant: Variant, role: Role, reward: Callable[[Variant], Floats], like: Floats) -> Floats:
@@ -271,4 +277,4 @@ def _domains(variant: Variant, routed: Routing | None, n: int) -> Sequence[str]:
 
 def _alone(label: Label, found: Floats, items: Items) -> Rewarded:
     nothing = np.full(len(found), np.nan)
-    return Rewarded(label, found, items.chars.astype(np.float64), "characters", nothing, nothing, [""] * len(items))
+    return Rewarded(label, found, *_lengths(None, items), nothing, nothing, [""] * len(items))

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import uuid
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import import_module
@@ -35,7 +36,7 @@ class ResponseParts:
     def __init__(self, out: Path, settings: Mapping[str, Any]) -> None:
         self.out = out
         self.folder = out.with_name(f"{out.name}.parts")
-        marker = self.folder / "settings.json"
+        self._settings = marker = self.folder / "settings.json"
         text = json.dumps(settings, indent=1, sort_keys=True) + "\n"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -80,14 +81,36 @@ class ResponseParts:
         except OSError as error:
             raise _cannot_write(self.folder, error) from error
 
-    def merge(self, positions: Sequence[int]) -> None:
-        """Write all rows to `out` in the order of their positions, and remove the parts."""
+    @contextmanager
+    def alone(self) -> Generator[None]:
+        """While no other process is in here; the one that was has merged the parts where they are gone."""
+        try:
+            stream = self._settings.open("r+b")
+        except FileNotFoundError:
+            yield
+            return
+        with stream:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+            yield
+
+    def finish_reasons(self, positions: Sequence[int]) -> Counter[str]:
+        """How often each finish reason occurs in the rows."""
+        places = self.places()
+        rows: Iterator[Any] = (json.loads(_row(places[position])) for position in positions)
+        return Counter(response["finish_reason"] for row in rows for response in row["responses"])
+
+    def merge(self, positions: Sequence[int], record: Path, text: str) -> None:
+        """Write `text` to `record`, all rows to `out` in the order of their positions, and remove the parts.
+
+        In this order, so that a kill in between leaves no `out` without its record.
+        """
         places = self.places()
         rows = (_row(places[position]) for position in positions)
         temporary = self.out.with_name(f".{uuid.uuid4().hex}{self.out.suffix}")
         try:
             (_write_parquet if self.out.suffix == ".parquet" else _write_jsonl)(temporary, rows)
-            temporary.replace(self.out)
+            _write(record, text.encode())
+            _put(temporary, self.out)
         except OSError as error:
             raise _cannot_write(self.out, error) from error
         finally:
@@ -135,7 +158,17 @@ def _row(place: Place) -> bytes:
 
 def _write(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{uuid.uuid4().hex}.tmp")
-    temporary.write_bytes(content)
+    try:
+        temporary.write_bytes(content)
+        _put(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _put(temporary: Path, path: Path) -> None:
+    """Give a file its name once all of it is on the disk."""
+    with temporary.open("rb") as stream:
+        os.fsync(stream.fileno())
     temporary.replace(path)
 
 

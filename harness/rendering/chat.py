@@ -1,7 +1,8 @@
 """From a conversation to the tokens a model reads, and exactly which of them are scored.
 
 The one definition of the scored tokens: those that cover at least one character of the response, and those of the
-end-of-turn marker right after it. A conversation is rendered with its response to one string, and tokenised as one.
+end-of-turn marker right after it. A token of the head that takes in white space after it stays the head's. A
+conversation is rendered with its response to one string, and tokenised as one.
 """
 
 import hashlib
@@ -99,6 +100,8 @@ class ChatRenderer:
         self._bos: int | None = hf.bos_token_id
         self._special = tuple(_special_texts(hf))
         self._markers = [end_of_turn] if end_of_turn else list(self._special)
+        self._stripping = {index for index, token in hf.added_tokens_decoder.items() if token.rstrip}
+        """Tokens that take in the white space after them, be it a response's."""
         identity = (hf.backend_tokenizer.to_str(), template, str(hf.special_tokens_map), str(self._markers))
         self.identity = hashlib.sha256("\0".join(identity).encode()).hexdigest()
         """Two renderers of one identity, max_length and cut give the same requests."""
@@ -185,6 +188,7 @@ class ChatRenderer:
         leading = next((i for i, token in enumerate(encoded.ids) if token != self._bos), len(encoded.ids))
         bos = [] if self._bos is None else [self._bos]
         scored = [place for place in _covering(encoded, text.response) if place >= leading]
+        scored = [place for place in scored if not self._of_head(text, encoded, place)]
         if not scored:
             response = text.text[slice(*text.response)]
             raise UserError(
@@ -200,6 +204,12 @@ class ChatRenderer:
                 "so the response's first token cannot be scored; pass another template with --chat-template FILE."
             )
         return ScoringRequest((*bos, *encoded.ids[leading:])[: scored[-1] + 1], tuple(scored))
+
+    def _of_head(self, text: RenderedText, encoded: Encoded, place: int) -> bool:
+        """Whether a token stands before the response, of which it took in the white space in front."""
+        left, right = encoded.offsets[place - encoded.shared]
+        written = left + len(text.text[left:right].rstrip())
+        return encoded.ids[place] in self._stripping and written <= text.response[0]
 
     def _fit(self, request: ScoringRequest, text: RenderedText) -> Rendering:
         """Cut an over-long prompt from its left, keeping BOS, and never the response; or all of it from its right."""

@@ -73,7 +73,7 @@ def open_group(
         cross_family = _check_tokenizers(checkpoints, tokenizers, options.allow_cross_family)
     notes = [*cross_family, *_namesakes(checkpoints, registry), *_adapters(locals_), *_formats(locals_)]
     template, source = _template(given, family, locals_, tokenizers)
-    if family is None and options.chat_template is None:
+    if given is None and (family is None or family.chat_template is None):
         other = [c.name for c, t in zip(checkpoints, tokenizers, strict=True) if _own(t) not in (None, template)]
         notes += [
             f"{name} has a chat template of its own, which differs from the one used ({source})." for name in other
@@ -179,12 +179,20 @@ def _template(
     locals_: Sequence[LocalCheckpoint],
     tokenizers: "Sequence[PreTrainedTokenizerBase]",
 ) -> tuple[str | None, str]:
-    """The template and where it comes from: the user's file, the family's, or the first checkpoint's own."""
+    """The template and where it comes from: the user's file, the family's, or the first checkpoint's own.
+
+    First come those outside the family (what the user tuned), then its members in its order: whichever is the strong.
+    """
     if given is not None:
         return given
     if family is not None and family.chat_template is not None:
         return family.chat_template, f"family {family.name}"
-    for local, tokenizer in zip(locals_, tokenizers, strict=True):
+    order = family.members if family is not None else ()
+
+    def place(known: "tuple[LocalCheckpoint, PreTrainedTokenizerBase]") -> int:
+        return order.index(known[0].name) if known[0].name in order else -1
+
+    for local, tokenizer in sorted(zip(locals_, tokenizers, strict=True), key=place):
         own = _own(tokenizer)
         if own is not None:
             return own, f"tokenizer of {local.name}"

@@ -24,7 +24,7 @@ class Answers:
     )
     """(R,) for each conditioning."""
     tokens: NDArray[np.int32] = field(init=False)
-    """(R,) scored tokens of each response, under the conditioning that was taken last; 0 where there are none."""
+    """(R,) tokens of each response itself, which a judge's answer does not tell; 0 where there are none."""
     routing: NDArray[np.float64] = field(init=False)
     """(n, labels) of the router's labels."""
     faults: dict[str, NDArray[np.bool_]] = field(init=False)
@@ -51,7 +51,8 @@ class Answers:
         into = self.scores.setdefault(part.asked, np.full(self.responses, np.nan))
         first = np.flatnonzero(np.diff(rendered.places, prepend=-1))
         asked = np.diff(first, append=len(finite))
-        self.tokens[rendered.places[first]] = rendered.lengths[first]
+        if not part.asked.kind.startswith("judge"):  # there the label is scored
+            self.tokens[rendered.places[first]] = rendered.lengths[first]
         into[rendered.places[first]] = np.add.reduceat(finite, first) / asked
 
     def _count(self, rendered: RenderedPart, fits: NDArray[np.bool_], finite: NDArray[np.bool_]) -> None:

@@ -78,7 +78,7 @@ class Costing:
     def __init__(self, planner: Planner, runner: Runner, calibrate: bool) -> None:
         self._planner, self._runner, self._calibrate = planner, runner, calibrate
         self._rates: dict[str, Rate] = {}
-        """By architecture."""
+        """By architecture, and the adapter on it."""
         self._notes: list[str] = []
 
     def run_cost(self, groups: Sequence[Group], router: Group | None) -> RunCost:
@@ -127,7 +127,9 @@ class Costing:
         return counted
 
     def _rate(self, local: LocalCheckpoint, sample: Sequence[ScoringRequest]) -> Rate:
-        shape = hashlib.sha256((local.path / "config.json").read_bytes()).hexdigest()
+        config = local.whole.path / "config.json"  # which need not stand beside a GGUF file
+        shape = hashlib.sha256(config.read_bytes()).hexdigest() if config.is_file() else local.weights
+        shape += str(local.adapter or "")
         if shape not in self._rates:
             with status(f"Calibrating with {local.name}", self._runner.quiet):
                 self._rates[shape] = self._measured(local, sample)

@@ -67,7 +67,7 @@ class _Job:
     chunk: dict[bytes, tuple[float, int]] = field(default_factory=dict[bytes, tuple[float, int]])
     """Key → log-probability and scored tokens, not in the store yet."""
     report: ScorerReport = field(default_factory=ScorerReport)
-    """What their scorer had to say."""
+    """What their scorers had to say, of which there may be one a worker."""
     written: float = field(default_factory=time.monotonic)
 
 
@@ -247,7 +247,7 @@ class Runner:
             key = job.keys[i]
             assert key is not None
             job.chunk[key] = (value, int(job.rendered.lengths[i]))
-        job.report = scored.report
+        job.report = job.report.joined(scored.report)
         count = len(scored.logprobs)
         self.scored[job.local.name] = self.scored.get(job.local.name, 0) + count
         job.shown += count

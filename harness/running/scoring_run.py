@@ -26,7 +26,7 @@ class GroupScores:
     counts: Mapping[str, Mapping[str, int]]
     """Checkpoint → how many items were truncated, unscored, non-finite or have no end-of-turn token."""
     tokens: Mapping[str, NDArray[np.int32]]
-    """Checkpoint → scored tokens of each response, (R,)."""
+    """Checkpoint → tokens of each response, (R,); without those that were asked as a judge alone."""
     unrouted: Mapping[str, int]
     """Router → how many items it gave no finite answer for; they keep their prompt."""
 
@@ -52,7 +52,7 @@ def score(groups: Sequence[Group], router: Group | None, planner: Planner, runne
         unrouted = {n: int(np.isnan(a.routing).any(axis=1).sum()) for n, a in r.answers.items()}
         scores = {name: a.scores for name, a in by_name.items()}
         counts = {name: a.counts for name, a in by_name.items()}
-        tokens = {name: a.tokens for name, a in by_name.items()}
+        tokens = {name: a.tokens for name, a in by_name.items() if a.tokens.any()}
         result.append(GroupScores(group, scores, r.routes, counts, tokens, unrouted))
     return result
 

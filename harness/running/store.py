@@ -12,7 +12,7 @@ import os
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,10 @@ class ScorerReport:
     """Sentences that whoever reads the results must see, such as a fallback."""
     trial: dict[str, Any] = field(default_factory=dict[str, Any])
     """Figures of how the scorer was checked against a plain pass."""
+
+    def joined(self, later: "ScorerReport") -> "ScorerReport":
+        """Every note of both once, and the later trial that there is."""
+        return ScorerReport(list(dict.fromkeys([*self.notes, *later.notes])), later.trial or self.trial)
 
 
 @dataclass
@@ -170,10 +174,10 @@ class ScoreStore:
     def add_report(self, identity: str, report: ScorerReport) -> None:
         """Keep what a scorer had to say with its scores, for runs that find them here."""
         before = self.report(identity)
-        notes = list(dict.fromkeys([*before.notes, *report.notes]))
-        if notes == before.notes and report.trial in ({}, before.trial):
+        both = before.joined(report)
+        if both == before:
             return
-        text = json.dumps({"notes": notes, "trial": report.trial or before.trial})
+        text = json.dumps(asdict(both))
         path = self.folder / _REPORTS / f"{identity}.json"
         try:
             path.parent.mkdir(exist_ok=True)

@@ -82,7 +82,7 @@ class TensorParallel:
         tokens = settings.batch_tokens or _MOST_TOKENS
         if tokens == 1:
             raise UserError("Memory runs out at one token a forward pass: pass a larger --tensor-parallel.")
-        self._notes = [f"Memory ran out at {tokens} tokens a forward pass; it went on with {tokens // 2}."]
+        self._notes.append(f"Memory ran out at {tokens} tokens a forward pass; it went on with {tokens // 2}.")
         return replace(settings, batch_tokens=tokens // 2)
 
 

@@ -52,17 +52,20 @@ def read_urls(given: Sequence[str], names: Sequence[str]) -> dict[str, str]:
 
 
 def ask_server(url: str, names: tuple[str, ...], token: str | None = None) -> Served:
-    """What the server behind a completions URL serves under one of `names`, or the only model that it serves.
+    """What the server behind a completions URL serves under one of `names`.
 
     A server that does not list its models is taken as it is. Raises UserError where it does not answer within ten
-    seconds, or serves several models of which none has such a name.
+    seconds, or lists no model of such a name: it may serve another checkpoint.
     """
     listed = _models(url, token)
     found = next((model for name in names for model in listed if model.get("id") == name), None)
-    if found is None and len(listed) > 1:
+    if listed and found is None:
         there = ", ".join(str(model.get("id")) for model in listed)
-        raise UserError(f"The server at {url} serves {there} and none of {', '.join(names)}; say which as model=...")
-    found = found or (listed[0] if listed else {})
+        raise UserError(
+            f"The server at {url} serves {there} and none of {', '.join(names)}; serve the checkpoint under one of "
+            "these names, or say as model=... what it is called there."
+        )
+    found = found or {}
     longest, engine = found.get("max_model_len"), found.get("owned_by")
     name = found.get("id")
     return Served(

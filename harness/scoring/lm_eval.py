@@ -22,6 +22,13 @@ _NOT_IDENTITY = {"pretrained", "tokenizer", "auth_token", "header", "ca_cert_pat
 """Arguments that are paths or secrets. The weights and the tokenizer are a part of a score's identity without them."""
 
 
+_TRANSFORMERS = {
+    *("hf", "hf-audiolm-qwen", "hf-auto", "hf-mistral3", "hf-multimodal", "huggingface"),
+    *("habana", "ipex", "mamba_ssm", "openvino", "steered"),
+}
+"""Models whose log-softmax and sums would be in the weights' precision: a bfloat16 tells whole nats apart."""
+_SOFTMAX_DTYPE = "float32"
+
 _NO_PREFIX_CACHE = (
     "vLLM reads a prompt again for every response: it does not use its prefix cache where log-probabilities of the "
     "prompt are asked for."
@@ -72,6 +79,7 @@ class LmEvalScorer:
         room = positions is None or max_length < positions
         longest = max_length + ("base_url" in accepted or (room and self._generates))
         defaults = {"pretrained": model_path, "tokenizer": model_path, "dtype": dtype, "max_length": longest}
+        defaults["softmax_dtype"] = _SOFTMAX_DTYPE
         filled = {key: value for key, value in defaults.items() if key in accepted}
         self._url: str | None = None
         self._longest: int | None = None
@@ -142,8 +150,10 @@ class LmEvalScorer:
 def lm_eval_kind(spec: str) -> str:
     """The scorer's kind: the spec with its arguments in order, without paths and secrets."""
     name, _, arguments = spec.partition(",")
-    kept = sorted(part for part in arguments.split(",") if part and part.partition("=")[0] not in _NOT_IDENTITY)
-    return ",".join([f"lm-eval:{name}", *kept])
+    kept = [part for part in arguments.split(",") if part and part.partition("=")[0] not in _NOT_IDENTITY]
+    if name in _TRANSFORMERS and not any(part.startswith("softmax_dtype=") for part in kept):
+        kept.append(f"softmax_dtype={_SOFTMAX_DTYPE}")
+    return ",".join([f"lm-eval:{name}", *sorted(kept)])
 
 
 def _spans(request: ScoringRequest) -> Iterator[tuple[list[int], list[int]]]:

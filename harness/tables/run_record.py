@@ -60,6 +60,14 @@ class RunFacts:
     left_out: Mapping[str, str] = field(default_factory=dict[str, str])
     """Checkpoint that could not be loaded → why."""
 
+    @property
+    def numbers(self) -> str | None:
+        """What the models computed with; None where servers did, which do not say."""
+        if self.options.urls or "base_url=" in self.scorer:
+            return None
+        own = (part.removeprefix("dtype=") for part in self.scorer.split(",") if part.startswith("dtype="))
+        return next(own, self.load.numbers)
+
 
 def ordered_benchmarks(facts: RunFacts) -> list[str]:
     """Every benchmark that some checkpoint has a score on: the one asked for or the family's default first."""
@@ -113,7 +121,7 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
         "scoring": {
             "scorer": facts.scorer,
             "device": facts.load.device,
-            "dtype": facts.load.numbers,
+            "dtype": facts.numbers,
             "executor": facts.executor,
         },
         "family": {
@@ -216,7 +224,7 @@ def _checkpoint(group: Group, member: Member, facts: RunFacts) -> dict[str, Any]
         "parameters": member.local.parameters,
         "family": group.family,
         "weights": member.local.weights,
-        "dtype": facts.load.numbers,
+        "dtype": facts.numbers,
         "scores": [score.model_dump(exclude={"note"}) for score in checkpoint.scores],
         "scores_used": {benchmark: score.value for benchmark, score in used_scores(facts)[checkpoint.name].items()},
     }

@@ -41,7 +41,7 @@ class CheckpointInfo(Record):
     trained_from: str | None = Field(None, description="checkpoint that training started from")
     parameters: int | None = Field(None, description="how many")
     weights: str | None = Field(None, description="SHA-256 of its weights")
-    dtype: str | None = Field(None, description="type in which it was run")
+    dtype: str | None = Field(None, description="type in which it was run; null where a server ran it")
     scores: tuple[UsedScore, ...] = Field((), description="every benchmark score of the registry")
     scores_used: dict[str, Float] = Field(
         default_factory=dict[str, Float], description="benchmark to the score that gaps were formed from"

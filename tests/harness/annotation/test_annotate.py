@@ -180,6 +180,17 @@ def test_the_choice_of_another_variant_is_set_beside_without_a_further_pass(anno
     assert 0 <= same <= 1 and kappa <= same
 
 
+def test_a_judge_says_nothing_of_how_long_the_responses_are(annotated: Annotate, tmp_path: Path):
+    few = write_rows(tmp_path / "few.jsonl", sampled_rows(prompts=3, n=3))
+    alone, beside = (annotated(few, variant="vanilla", compare=c).result for c in ([], ["judge-safety"]))
+    assert alone.run["annotation"]["length_unit"] == "tokens"
+    assert beside.table("responses").equals(alone.table("responses"))
+    judged = annotated(few, variant="judge-safety").result
+    assert judged.run["annotation"]["length_unit"] == "characters"
+    found = judged.table("responses")
+    assert found["length"].tolist() == found["text"].str.len().tolist()
+
+
 def test_best_of_n_begins_at_a_random_response_and_stays_below_the_best(annotated: Annotate):
     table = annotated(minilab_judge=True).result.table("best_of")
     by = {name: rows.set_index("k")["grade"] for name, rows in table.groupby("variant")}

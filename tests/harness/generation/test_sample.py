@@ -11,7 +11,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 from cdr_eval.errors import UserError
+from cdr_eval.harness import Options
 from cdr_eval.harness.cli.main import cli
+from cdr_eval.harness.generation.response_files import ResponseParts
+from cdr_eval.harness.sample import _gathered, sample_responses
 from click.testing import CliRunner, Result
 
 WORLD = ("minilab:train", "--model", "minilab-sft", "-n", 6, "--limit", 40, "--batch", 24)
@@ -80,6 +83,40 @@ def test_a_finished_file_is_neither_sampled_again_nor_overwritten(whole):
     assert json.loads(again.output)["complete"]
     assert "something else" in refused(*WORLD, "--out", whole, "--seed", 1)
     assert whole.stat().st_mtime_ns == before
+
+
+def test_a_run_that_ends_between_its_file_and_its_parts_leaves_a_finished_file(whole, tmp_path, monkeypatch):
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    out = tmp_path / "responses.jsonl"
+    asked = (*WORLD, "--out", out, "--quiet")
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.rmtree", stop)
+        assert sample(*asked).exit_code != 0
+    assert sample(*asked).exit_code == 0
+    assert out.read_bytes() == whole.read_bytes()
+    reasons = [json.loads(file.with_suffix(".run.json").read_text())["finish_reasons"] for file in (out, whole)]
+    assert reasons[0] == reasons[1]
+
+
+def test_of_two_shards_that_both_see_every_row_one_merges_them(tmp_path):
+    out = tmp_path / "responses.jsonl"
+    last = [ResponseParts(out, {"seed": 1}) for _ in range(2)]
+    for number, parts in enumerate(last):
+        with parts.writer(f"{number + 1}-of-2") as writer:
+            writer.append({number: {"id": str(number), "responses": [{"finish_reason": "stop"}]}})
+    gathered = [_gathered(parts, [0, 1], out, {"settings": {"seed": 1}}) for parts in last]
+    assert [result.complete for result in gathered] == [True, True]
+    assert gathered[0].record == gathered[1].record == {"settings": {"seed": 1}, "finish_reasons": {"stop": 2}}
+    assert [json.loads(line)["id"] for line in out.read_text().splitlines()] == ["0", "1"]
+    assert not last[0].folder.exists()
+
+
+@pytest.mark.parametrize("how", [{"quantise": "int8"}, {"tensor_parallel": 2}])
+def test_what_sampling_does_not_do_is_refused(tmp_path, how):
+    with pytest.raises(UserError, match="leave quantise and tensor_parallel out"):
+        sample_responses(WORLD[0], model="minilab-sft", out=tmp_path / "a.jsonl", options=Options(device="cpu", **how))
 
 
 def test_parts_of_other_settings_are_refused_by_name(tmp_path):

@@ -9,7 +9,7 @@ from cdr_eval.tasks.conditioning import Conversation
 from cdr_eval.tasks.item import Turn
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokenizers import normalizers, processors
+from tokenizers import AddedToken, normalizers, processors
 
 from tests.checkpoints import TEMPLATES, TEXT, TOKENIZERS, byte_level_tokenizer, sentencepiece_tokenizer
 from tests.harness.rendering.hand_rendering import NO_SYSTEM, TRIMMING, Turns, hand_rendered, laid_along
@@ -150,6 +150,35 @@ def test_white_space_between_response_and_end_of_turn_is_not_scored_unless_a_tok
     assert straddling is not None
     assert tokenizer.convert_ids_to_tokens(straddling.token_ids[-2]) == "ĊĊ"
     assert straddling.scored[-2:] == (len(straddling.token_ids) - 2, len(straddling.token_ids) - 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(response=RESPONSES)
+@example(response="\n\nParis")
+@example(response=" <|assistant|> Paris")
+def test_a_head_that_takes_in_white_space_is_not_scored(response: str):
+    renderer = stripping_renderer()
+    tokenizer, asked = renderer._tokenizer, conversation(QUESTION, response)
+    text, (rendering,) = renderer.text(asked), renderer.render([asked])
+    assert text.end_of_turn is not None
+    assert rendering.request is not None
+    encoded = tokenizer(text.text, add_special_tokens=False, return_offsets_mapping=True)
+    start, end = text.response[0], text.end_of_turn[1]
+    touching = [i for i, (left, right) in enumerate(encoded["offset_mapping"]) if left < end and right > start]
+    if encoded["offset_mapping"][touching[0]][0] == start - len("<|assistant|>\n"):
+        assert response[0].isspace()
+        del touching[0]
+    assert rendering.request.scored == tuple(1 + place for place in touching)
+
+
+@cache
+def stripping_renderer() -> ChatRenderer:
+    """Markers in the manner of Phi-3's, which take in the white space after them."""
+    tokenizer = byte_level_tokenizer("chatml")
+    markers = [AddedToken(f"<|{name}|>", rstrip=True, normalized=False) for name in ("user", "assistant", "end")]
+    tokenizer.add_tokens(markers, special_tokens=True)
+    head = "<|{{ m['role'] }}|>\n"
+    return ChatRenderer(tokenizer, "{% for m in messages %}" + head + "{{ m['content'] }}<|end|>\n{% endfor %}")
 
 
 @pytest.mark.parametrize("template", TRIMMING)

@@ -85,6 +85,23 @@ def test_another_template_of_its_own_is_replaced_and_noted(llamas: Path, tmp_pat
     assert any(note.startswith("other has a chat template of its own") for note in found.notes)
 
 
+def test_in_a_family_without_template_one_of_the_members_own_is_used_and_noted(llamas: Path, tmp_path: Path):
+    folders = {"my-sft": llamas / "sft", "my-base": tmp_path / "base", "my-plain": tmp_path / "plain"}
+    with_tokenizer(folders["my-base"], llamas / "base", byte_level_tokenizer("chatml"), ZEPHYR)
+    with_tokenizer(folders["my-plain"], llamas / "base", byte_level_tokenizer("chatml"), None)
+    family = {"name": "mine", "description": "d", "members": ["my-plain", "my-base", "my-sft"]}
+    known = [{"name": name, "label": name, "model": str(path), "stage": "sft"} for name, path in folders.items()]
+    file = tmp_path / "registry.yaml"
+    file.write_text(yaml.safe_dump({"families": [family], "checkpoints": known}))
+    registry = load_registry((file,))
+    for named in (("my-sft", "my-base"), ("my-base", "my-sft"), family["members"]):
+        found = group(*named, registry=registry)
+        assert (found.family, found.template_source) == ("mine", "tokenizer of my-base")
+        assert {member.renderer.template for member in found.members} == {ZEPHYR}
+        assert [note.partition(",")[0] for note in found.notes] == ["my-sft has a chat template of its own"]
+    assert group("my-sft", "my-plain", registry=registry).notes == ()
+
+
 def test_a_base_model_without_template_takes_its_partners(llamas: Path, tmp_path: Path):
     base = with_tokenizer(tmp_path / "plain", llamas / "base", byte_level_tokenizer("chatml"), None)
     for named in ((llamas / "sft", base), (base, llamas / "sft")):

@@ -17,6 +17,7 @@ from cdr_eval.harness.running.packed import pack
 from cdr_eval.harness.running.parts import PartRenderer, RenderedPart
 from cdr_eval.harness.running.runner import CheckpointPlan, Runner, claim_name, distinct_units
 from cdr_eval.harness.running.store import ScorerReport, ScoreStore
+from cdr_eval.harness.running.tensor_parallel import TensorParallel
 from cdr_eval.harness.running.this_process import ThisProcess
 from cdr_eval.harness.running.work_units import CheckpointWork, ScoredUnit, ScorerSettings, WorkUnit, cut_units
 from cdr_eval.harness.scoring.load_options import load_options
@@ -164,6 +165,26 @@ def test_a_pass_scores_everything_and_the_next_nothing(plan: CheckpointPlan, ren
     for request, value in zip(requests, answers.scores[IDENTITY].tolist(), strict=True):
         ((_, [expected]),) = scorer.score([request])
         assert value == expected
+
+
+def test_what_one_of_several_workers_had_to_say_is_kept(plan: CheckpointPlan, renderer: PartRenderer, tmp_path: Path):
+    class InTurn(Watched):
+        """Two workers; one says something with each of its units."""
+
+        def run(self, work: Iterator[CheckpointWork]) -> Iterator[ScoredUnit]:
+            for number, scored in enumerate(super().run(work)):
+                yield scored if number % 2 == 0 else replace(scored, report=ScorerReport())
+
+    run = runner_of(tmp_path, renderer, executor := InTurn())
+    run.run([plan])
+    assert executor.units % 2 == 0  # the last was the silent one's
+    assert run.reports == {"dpo": ScorerReport(["opened dpo"])}
+
+
+def test_memory_that_runs_out_twice_is_noted_twice():
+    spread = TensorParallel(replace(SETTINGS, batch_tokens=128))
+    spread._halved(spread._halved(spread.settings))
+    assert [note[:22] for note in spread._notes] == ["Memory ran out at 128 ", "Memory ran out at 64 t"]
 
 
 def test_means_are_made_of_the_stored_sums(plan: CheckpointPlan, renderer: PartRenderer, tmp_path: Path):

@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cdr_eval.errors import UserError
@@ -46,7 +47,16 @@ def test_a_grid_keeps_the_tokens_of_the_items_that_the_fewest_pairs_get_right(tm
     assert sums == pytest.approx({key: rewards[key] for key in sums}, abs=2e-4)
 
 
-def test_another_programs_scorer_has_no_tokens(tmp_path: Path) -> None:
-    options = Options(store=tmp_path, tokens=1, scorer="lm-eval:hf")
-    with pytest.raises(UserError, match="leave --scorer lm-eval or --tokens out"):
-        evaluate_pair("minilab-dpo-1", "minilab-sft", options=options)
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({"scorer": "lm-eval:hf"}, "leave --scorer lm-eval or --tokens out"),
+        ({"tensor_parallel": 2}, "leave --tensor-parallel or --tokens out"),
+        ({"executor": "ray", "device": "cuda:77"}, "This machine has no device 'cuda:77'"),
+    ],
+)
+def test_where_a_checkpoint_cannot_be_opened_here_there_are_no_tokens(
+    tmp_path: Path, how: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(UserError, match=told):
+        evaluate_pair("minilab-dpo-1", "minilab-sft", options=Options(store=tmp_path, tokens=1, **how))

@@ -54,6 +54,12 @@ def test_hf_model_scores_our_spans(folder: Path, reference: np.ndarray, spec: st
     assert np.abs(sums(scorer, REQUESTS) - reference).max() < 1e-3
 
 
+def test_half_precision_is_of_the_weights_alone(folder: Path):
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+    found = sums(LmEvalScorer("hf", str(folder), "bfloat16", "cpu", 128), REQUESTS)
+    assert np.abs(found - sums(ReferenceScorer(model), REQUESTS)).max() < 1e-3
+
+
 @pytest.mark.parametrize("options", ["", ",batch_size=3", ",num_concurrent=4"])
 def test_completions_server_scores_our_spans(folder: Path, reference: np.ndarray, server: str, options: str):
     spec = f"local-completions,base_url={server},model=ours{options}"
@@ -151,6 +157,7 @@ def test_unknown_argument(folder: Path):
 
 
 def test_kind_names_what_can_change_a_score_and_no_path_or_secret():
-    spec = "hf,pretrained=/home/me/model,softmax_dtype=float32,dtype=float16,auth_token=secret"
-    assert lm_eval_kind(spec) == "lm-eval:hf,dtype=float16,softmax_dtype=float32"
-    assert lm_eval_kind("hf") == "lm-eval:hf"
+    spec = "hf,pretrained=/home/me/model,softmax_dtype=float64,dtype=float16,auth_token=secret"
+    assert lm_eval_kind(spec) == "lm-eval:hf,dtype=float16,softmax_dtype=float64"
+    assert lm_eval_kind("hf") == "lm-eval:hf,softmax_dtype=float32"
+    assert lm_eval_kind("vllm") == "lm-eval:vllm"

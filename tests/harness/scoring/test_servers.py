@@ -80,6 +80,7 @@ def test_the_address_is_no_part_of_a_score_s_identity(
     run = json.loads((tmp_path / "out" / "run.json").read_text())
     assert run["responses_scored"] == {}
     assert run["scoring"]["scorer"] == "lm-eval:local-completions,max_retries=1"
+    assert [checkpoint["dtype"] for checkpoint in run["checkpoints"]] == [None, None]
 
 
 def test_a_server_says_how_much_it_reads_and_is_asked_by_the_name_that_it_has(llamas: Path) -> None:
@@ -107,8 +108,17 @@ def test_several_models_behind_one_address_are_told_apart_by_name(llamas: Path) 
     with serving(llamas / "sft", "--list", "--also", "other") as (url, _):
         spec, path = f"local-completions,base_url={url}", str(llamas / "sft")
         assert LmEvalScorer(spec, path, "float32", "cpu", 4096, names=(path, "sft"))
-        with pytest.raises(UserError, match=r"serves .*sft, other and none of x, y; say which as model="):
+        with pytest.raises(UserError, match=r"serves .*sft, other and none of x, y; serve .*as model="):
             LmEvalScorer(spec, path, "float32", "cpu", 4096, names=("x", "y"))
+
+
+def test_a_server_of_another_checkpoint_scores_nothing(
+    llamas: Path, servers: dict[str, str], task: Path, tmp_path: Path
+) -> None:
+    urls = (f"sft={servers['base']}", f"base={servers['sft']}")
+    options = Options(device="cpu", store=tmp_path, scorer=SCORER, urls=urls)
+    with pytest.raises(UserError, match=r"serves \S*base and none of \S*sft, sft"):
+        evaluate_pair(str(llamas / "sft"), str(llamas / "base"), task=str(task), variants=("vanilla",), options=options)
 
 
 def test_a_server_that_dies_in_a_run_leaves_what_it_scored(
