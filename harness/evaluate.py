@@ -125,6 +125,9 @@ def ask_tasks(
         raise UserError("--tokens asks the checkpoints themselves; leave --scorer lm-eval or --tokens out.")
     questions = [ask(task, variants, comparisons, registry, options, labelled=labelled) for task in tasks]
     _check_names([question.task.name for question in questions])
+    blind = next((question.task.name for question in questions if not has_labels(question.task)), None)
+    if options.tokens and blind is not None:
+        raise UserError(f"--tokens is for items that few pairs get right, and {blind} has no labels: leave it out.")
     return questions
 
 
@@ -309,7 +312,7 @@ def score_shard(
     Parts are dealt over the checkpoints that load, so that shards which meet a broken one deal otherwise than those
     which don't; what none of them scored is left to the run that writes the report. Raises UserError.
     """
-    questions = [ask(task, variants, comparisons, registry, options, labelled=False) for task in tasks]
+    questions = ask_tasks(tasks, variants, comparisons, registry, options, labelled=kind == "pair")
     if kind == "grid":
         _check_estimable(comparisons, questions, options)
 

@@ -97,8 +97,6 @@ def _comparison(found: Sequence[Comparison]) -> Comparison:
     if len(found) > 1:
         names = ", ".join(c.family.name for c in found if c.family is not None)
         raise UserError(f"A reward is fitted to the checkpoints of one family: pass --family with one of {names}.")
-    if len(found[0].checkpoints) < 2:
-        raise UserError("A fit combines the scores of two checkpoints or more: pass more with --models.")
     return found[0]
 
 
