@@ -44,6 +44,8 @@ class RunFacts:
     scored: Sequence[GroupScores]
     registry: Registry
     options: Options
+    asked: Mapping[str, Any]
+    """All that decides the numbers, as `asked_of` says it."""
     load: LoadOptions
     scorer: str
     executor: str
@@ -91,6 +93,7 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(facts.seconds, 3),
+        "asked": dict(facts.asked),
         "seed": facts.options.seed,
         "resamples": facts.options.resamples,
         "mean_per_token": facts.options.mean,
