@@ -306,7 +306,7 @@ def _reading_notes(task: Task) -> list[str]:
     for reason, count in reading.reasons.items():
         first = next(row for row in reading.left_out if row.reason == reason)
         notes.append(
-            f"{count:,} of {reading.rows:,} rows were left out ({reason}), the first at line {first.line:,}; "
+            f"{count:,} of {reading.tried} were left out ({reason}), the first at line {first.line:,}; "
             "left_out.csv lists them."
         )
     if reading.duplicates:
