@@ -11,24 +11,22 @@ import numpy as np
 
 from ..errors import UserError
 from ..model_registry.registry import load_registry
-from ..reports.run_format.run_info import FITTED
+from ..tasks.criteria import DEFAULT_CRITERIA, load_criteria
 from ..tasks.minilab.judge import TrainingJudge
-from ..tasks.task import Task
 from .annotation.candidates import Candidates, read_candidates
 from .annotation.choosing import Pairs, Pool, choose_pairs, most_confident
 from .annotation.rewarding import (
     AnnotatorReward,
     ColumnReward,
     CombinedReward,
-    Label,
     PairReward,
     Reward,
     Rewarded,
-    reward_text,
 )
 from .annotation.settings import Annotating, settings_record
 from .fitted_file import read_fitted
 from .options import Options
+from .question import Question, asked_of
 from .tuning.overlap import read_record
 
 if TYPE_CHECKING:
@@ -106,7 +104,8 @@ def annotate(
     labelled = _read_labelled(settings.temperature, scores, judge, options)
     if isinstance(reward, CombinedReward):
         reward.opened(candidates)
-    asked(_asked(candidates, reward, settings, options))
+    whole = _asked(candidates, reward, settings, options, judged=minilab_judge)
+    asked(whole)
     # All that a user can mend in the data is said before torch is imported.
     from .annotation.result import Made
 
@@ -116,7 +115,7 @@ def annotate(
         raise UserError(f"No prompt of {data} gives a pair; most often: {_most_often(pairs)}.")
     temperature = _temperature(settings, pairs, reward, labelled, set(candidates.prompt_ids))
     pairs = most_confident(pairs, settings.top)
-    made = Made(candidates, rewarded, pairs, temperature, settings, options, load_registry(registry))
+    made = Made(candidates, rewarded, pairs, temperature, settings, options, load_registry(registry), whole)
     return Annotation(made.result(time.monotonic() - started), made.data, made.card())
 
 
@@ -162,36 +161,29 @@ def _reward(
     return PairReward.of(strong, weak, variant, compare, load_registry(registry), options)
 
 
-def _asked(candidates: Candidates, reward: Reward, settings: Annotating, options: Options) -> dict[str, Any]:
-    """What run.json will say of the question, as far as it is known before anything is scored."""
-    task = candidates.task
-    label, of_reward = _told(reward, task)
-    return {
-        "kind": "annotation",
-        "task": {"name": task.name, "content_hash": candidates.items.content_hash},
-        "seed": options.seed,
-        "resamples": options.resamples,
-        "mean_per_token": options.mean,
-        "annotation": settings_record(settings) | ({"reward": reward_text(label)} if label else {}),
-        **of_reward,
-    }
-
-
-def _told(reward: Reward, task: Task) -> tuple[Label | None, dict[str, Any]]:
-    """The label of a reward, None where it is known later, and what else run.json will say of it."""
+def _asked(
+    candidates: Candidates, reward: Reward, settings: Annotating, options: Options, *, judged: bool
+) -> dict[str, Any]:
+    """What run.json will say of the question; `judged`: the labels are those of the minilab's judge."""
+    criteria, comparisons, column = options.criteria or DEFAULT_CRITERIA, [], ""
+    question = Question(replace(candidates.task, criteria=criteria), load_criteria(criteria), ())
     match reward:
         case PairReward():
-            question = reward.question(task)
-            pair, first = reward.comparison.pairs[0], question.variants[0]
-            names = [variant.name for variant in question.variants]
-            told = {"pairs": [dict(zip(("strong", "weak"), pair, strict=True))], "variants": names}
-            return (pair[0], pair[1] if first.uses_weak else "", first.name), told
+            question, comparisons = reward.question(candidates.task), [reward.comparison]
         case ColumnReward():
-            return ("", "", reward.column), {}
+            column = reward.column
         case CombinedReward():
-            return (reward.file.name, "", FITTED), {}
+            options = replace(options, fitted=(reward.path,))
         case AnnotatorReward():
-            return None, {}
+            options = replace(options, annotators=(reward.folder,))
+    return {
+        **asked_of("annotation", question, comparisons, options),
+        **settings_record(settings),
+        "temperature": settings.temperature,
+        "test": settings.test,
+        "scores": column,
+        "minilab_judge": judged,
+    }
 
 
 def _check_cut(candidates: Candidates, *, keep: bool) -> None:

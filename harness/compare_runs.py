@@ -11,6 +11,7 @@ import pandas as pd
 from ..errors import UserError
 from ..reports.run_format.compared import ChangedItem, Compared, ComparedRuns
 from ..reports.run_format.results import RunResult
+from ..reports.run_format.run_info import ANNOTATOR, FITTED
 from ..reports.run_format.tables import AccuracyRow
 from .statistics.arrays import Floats
 from .statistics.intervals import percentile_interval
@@ -37,7 +38,8 @@ class _Opened:
 def compare_runs(folders: Sequence[Path]) -> list[ComparedRuns]:
     """The first run against each of the others, over the items that both have with the same prompt.
 
-    A reward is compared with the one of the same name; those of two pair runs with different pairs by variant.
+    A reward is compared with the one of the same name; the others of two pair runs by variant, annotators and fitted
+    rewards aside.
     Raises UserError for a folder that is no pair or grid run, or for runs that share no item or reward.
     """
     first, *others = [_open(folder) for folder in folders]
@@ -97,12 +99,13 @@ def _problems(items: pd.DataFrame, prompts: Mapping[str, str]) -> list[str]:
 
 
 def _matched(first: _Opened, second: _Opened) -> list[tuple[Label, Label]]:
-    """Rewards of one name; where the runs are of one pair each, those of one variant."""
-    same = [(label, label) for label in first.margins if label in second.margins and label[0] != label[1]]
-    if same or first.run["kind"] != "pair" or second.run["kind"] != "pair":
-        return same
-    by_variant = {label[2]: label for label in second.margins}
-    return [(label, by_variant[label[2]]) for label in first.margins if label[2] in by_variant]
+    """Rewards of one name; where the runs are of one pair each, the others of one variant, too."""
+    found = {label: label for label in first.margins if label in second.margins and label[0] != label[1]}
+    if first.run["kind"] == second.run["kind"] == "pair":
+        others = {label[2]: label for label in second.margins if label not in found}
+        alike = others.keys() - {ANNOTATOR, FITTED}
+        found |= {label: others[label[2]] for label in first.margins if label not in found and label[2] in alike}
+    return [(label, found[label]) for label in first.margins if label in found]
 
 
 def _one(

@@ -36,7 +36,8 @@ def grid_of(
 ) -> list[Comparison]:
     """The comparisons of a grid, one for each family.
 
-    Without a family or models: the families of the registry files, or the minilab's where there are none.
+    Without a family or models: the families of the registry files, or the minilab's where there are none. Raises
+    UserError where no two checkpoints make a pair.
     """
     if family is not None and models:
         raise UserError("Pass either --family or --models, not both.")
@@ -53,7 +54,10 @@ def grid_of(
     shared = sorted({name for name in names if names.count(name) > 1})
     if shared:
         raise UserError(f"{shared[0]} is in several of the families; run them one at a time with --family.")
-    return [Comparison(c, _ordered_pairs(c, include_self), f) for c, f in families]
+    found = [Comparison(c, _ordered_pairs(c, include_self), f) for c, f in families]
+    if not any(comparison.pairs for comparison in found):
+        raise UserError("No checkpoint has another to make a pair with: pass two checkpoints or more with --models.")
+    return found
 
 
 def without(comparisons: Sequence[Comparison], checkpoint: str) -> list[Comparison] | None:

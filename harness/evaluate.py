@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +19,7 @@ from .check_quantised import FullWeights, full_weights, rounding_table
 from .comparisons import Comparison, grid_of, pair_of, without
 from .fitted import FittedRow, fitted_rewards, open_fitted
 from .options import Options
-from .question import Question, TaskLike, ask, has_labels
+from .question import Question, TaskLike, ask, asked_of, has_labels
 from .rewards import reward_rows
 
 if TYPE_CHECKING:
@@ -131,6 +131,9 @@ def ask_tasks(
         this_process(options)  # a device that this machine lacks is to be said before everything is scored
     questions = [ask(task, variants, comparisons, registry, options, labelled=labelled) for task in tasks]
     _check_names([question.task.name for question in questions])
+    blind = next((question.task.name for question in questions if not has_labels(question.task)), None)
+    if options.tokens and blind is not None:
+        raise UserError(f"--tokens is for items that few pairs get right, and {blind} has no labels: leave it out.")
     return questions
 
 
@@ -151,10 +154,11 @@ def evaluate_questions(
     ]
     others = [*names, *(row.info["name"] for rows in annotators for row in rows)]
     fitted = [open_fitted(options.fitted, question, registry, options, others) for question in questions]
+    asked = [asked_of(kind, question, comparisons, options) for question in questions]
     return _going_on(
         kind,
         comparisons,
-        lambda kept, left_out: _run(kind, kept, questions, annotators, fitted, registry, options, left_out),
+        lambda kept, left_out: _run(kind, kept, questions, asked, annotators, fitted, registry, options, left_out),
     )
 
 
@@ -193,13 +197,17 @@ def _run(
     kind: Literal["pair", "grid"],
     comparisons: Sequence[Comparison],
     questions: Sequence[Question],
+    asked: Sequence[Mapping[str, Any]],
     annotators: Sequence[Sequence[AnnotatorRow]],
     fitted: Sequence[Sequence[FittedRow]],
     registry: Registry,
     options: Options,
     left_out: Mapping[str, str],
 ) -> "list[RunResult]":
-    """`left_out` are checkpoints that could not be loaded, each with why. Raises CheckpointError for another."""
+    """`left_out` are checkpoints that could not be loaded, each with why, `asked` what each question was with them.
+
+    Raises CheckpointError for another that cannot be loaded.
+    """
     from .executors import open_executor
     from .session import open_sessions
 
@@ -208,8 +216,8 @@ def _run(
     with open_executor(options) as executor:
         sessions = open_sessions(questions, comparisons, registry, options, executor)
         results: list[RunResult] = []
-        for session, heads, combined in zip(sessions, annotators, fitted, strict=True):
-            result = _measured(kind, session, heads, combined, options, started, full, left_out)
+        for session, whole, heads, combined in zip(sessions, asked, annotators, fitted, strict=True):
+            result = _measured(kind, session, whole, heads, combined, options, started, full, left_out)
             results.append(result)
             started = time.monotonic()
         return results
@@ -224,6 +232,7 @@ def _check_names(names: Sequence[str]) -> None:
 def _measured(
     kind: Literal["pair", "grid"],
     session: "Session",
+    asked: Mapping[str, Any],
     annotators: Sequence[AnnotatorRow],
     fitted: Sequence[FittedRow],
     options: Options,
@@ -248,6 +257,7 @@ def _measured(
         scored=scored,
         registry=registry,
         options=options,
+        asked=asked,
         load=session.load,
         scorer=session.runner.settings.kind,
         executor=session.runner.executor.place,
@@ -317,7 +327,7 @@ def score_shard(
     Parts are dealt over the checkpoints that load, so that shards which meet a broken one deal otherwise than those
     which don't; what none of them scored is left to the run that writes the report. Raises UserError.
     """
-    questions = [ask(task, variants, comparisons, registry, options, labelled=False) for task in tasks]
+    questions = ask_tasks(tasks, variants, comparisons, registry, options, labelled=kind == "pair")
     if kind == "grid":
         _check_estimable(comparisons, questions, options)
 

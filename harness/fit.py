@@ -10,7 +10,6 @@ import numpy as np
 
 from ..errors import UserError
 from ..model_registry.registry import load_registry
-from ..reports.run_format.run_info import FITTED
 from ..tasks.items import Items
 from ..tasks.task import Task, limited
 from .comparisons import Comparison, grid_of
@@ -76,8 +75,9 @@ def fit(
         for text in dict.fromkeys(conditionings)
         for checkpoint in comparison.checkpoints
     ]
-    variants, under = ["vanilla", FITTED], {"conditionings": list(dict.fromkeys(str(term) for _, term in terms))}
-    asked({**asked_of("fit", question, [comparison], options), "variants": variants, "fit": under})
+    under = list(dict.fromkeys(str(term) for _, term in terms))
+    whole = {**asked_of("fit", question, [comparison], options), "conditionings": under}
+    asked(whole)
     from .executors import open_executor
     from .session import open_session
     from .tables.fit_tables import fit_result, fitted_files
@@ -87,7 +87,7 @@ def fit(
     with open_executor(options) as executor:
         session = open_session(about, [comparison], known, options, executor)
         table, scored = scored_terms(session, terms)
-    fitting = Fitting(question, table, scored, session, options)
+    fitting = Fitting(question, table, scored, session, options, whole)
     result, files = fit_result(fitting, time.monotonic() - started), fitted_files(fitting)
     texts = {f"{file.name}.yaml": file.text() for file in files}
     return FittedReward(replace(result, files=texts), files)
@@ -97,8 +97,6 @@ def _comparison(found: Sequence[Comparison]) -> Comparison:
     if len(found) > 1:
         names = ", ".join(c.family.name for c in found if c.family is not None)
         raise UserError(f"A reward is fitted to the checkpoints of one family: pass --family with one of {names}.")
-    if len(found[0].checkpoints) < 2:
-        raise UserError("A fit combines the scores of two checkpoints or more: pass more with --models.")
     return found[0]
 
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from ..reports.run_format.run_info import FITTED
 from ..tasks.conditioning import Conditioning
 from .fitted_file import FittedFile, FittedTerm, read_conditioning, read_fitted
 from .options import Options
-from .question import Question
+from .question import Question, criteria_hash
 from .statistics.arrays import Floats
 from .term_scores import each_alone, scored_terms, term_question
 
@@ -134,11 +133,6 @@ def fitted_terms(
         for (name, asked), coefficient in coefficients
         if coefficient != 0
     )
-
-
-def criteria_hash(question: Question) -> str:
-    """SHA-256 of the criteria file of a run."""
-    return sha256(question.task.criteria.read_bytes()).hexdigest()
 
 
 def _checkpoint(path: Path, name: str, model: str, registry: Registry) -> Checkpoint:

@@ -1,31 +1,43 @@
 """What a run asks, checked before anything heavy is imported."""
 
+import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import numpy as np
 
 from ..errors import UserError
 from ..model_registry.registry import Registry
 from ..model_registry.schema import Family
-from ..reports.run_format.run_info import ANNOTATOR, FITTED
 from ..tasks.catalog import MINILAB, load_task, task_of_rows
 from ..tasks.criteria import DEFAULT_CRITERIA, Criteria, load_criteria
 from ..tasks.minilab.world import CRITERIA as MINILAB_CRITERIA
 from ..tasks.task import Official, Task, by_official_rules, limited
 from ..tasks.variants import Variant, declare_variants, select_variants
 from .comparisons import Comparison
+from .fitted_file import read_fitted
 from .options import Options
+from .rendering.groups import given_template
 from .rules import check_rules
+from .tuning.overlap import read_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
 TaskLike: TypeAlias = "str | os.PathLike[str] | Task | Iterable[Mapping[str, Any]] | pd.DataFrame | None"
 """A benchmark's name, a file, a hub dataset; a task; rows as dictionaries, a DataFrame or a datasets.Dataset."""
+
+
+_DECISIVE: Final = (
+    *("dtype", "quantise", "scorer", "max_length", "protocol", "mean", "router", "seed", "ignore_labels"),
+    *("resamples", "benchmark", "score_source"),
+)
+"""Options that decide numbers by themselves. Others do by items or files, tokens and check_quantised only add tables,
+and the rest is how the work is done (device, batches, executor, store, progress)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,22 +106,34 @@ def _opened(task: "TaskLike", options: Options) -> Task:
 
 
 def asked_of(kind: str, question: Question, comparisons: Sequence[Comparison], options: Options) -> dict[str, Any]:
-    """What run.json will say of the question, by which an earlier run of it is known (`run_format.results.same`)."""
-    task = question.task
+    """All that decides a run's numbers, as run.json will say it: an earlier run that was asked the same is known by it.
+
+    Of items and files it is what they hold; of checkpoints where they are, since they may change while one trains.
+    Raises UserError for a file that cannot be read.
+    """
+    task, template = question.task, given_template(options)
+    heads = {folder.resolve().name: json.dumps(read_record(folder)) for folder in options.annotators}
     return {
         "kind": kind,
         "task": {"name": task.name, "content_hash": task.items.content_hash},
-        "pairs": [{"strong": strong, "weak": weak} for c in comparisons for strong, weak in c.pairs],
-        "variants": [
-            *(v.name for v in question.variants),
-            *([ANNOTATOR] if options.annotators else []),
-            *([FITTED] if options.fitted else []),
-        ],
-        "seed": options.seed,
-        "resamples": options.resamples,
-        "mean_per_token": options.mean,
-        "criteria": str(task.criteria),
+        "checkpoints": [[[c.name, c.model, c.revision] for c in comparison.checkpoints] for comparison in comparisons],
+        "self_pairs": any(strong == weak for comparison in comparisons for strong, weak in comparison.pairs),
+        "variants": [variant.name for variant in question.variants],
+        "criteria": criteria_hash(question),
+        "chat_template": template and _digest(template[0]),
+        "annotators": {name: _digest(record) for name, record in heads.items()},
+        "fitted": [_digest(read_fitted(path).text()) for path in options.fitted],
+        **{name: getattr(options, name) for name in _DECISIVE},
     }
+
+
+def criteria_hash(question: Question) -> str:
+    """SHA-256 of the criteria file of a run."""
+    return sha256(question.task.criteria.read_bytes()).hexdigest()
+
+
+def _digest(text: str) -> str:
+    return sha256(text.encode()).hexdigest()
 
 
 def _check_benchmark(options: Options, registry: Registry) -> None:

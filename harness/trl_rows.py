@@ -88,7 +88,7 @@ def _check_tokens(run: Mapping[str, Any], name: str, rows: Sequence[dict[str, An
             f"The run used another chat template than {group.template_source}, which is that of {name} now."
         )
     renderer = group.members[0].renderer
-    tokenizer: Any = load_tokenizer(group.members[0].local.path, Options())
+    tokenizer: Any = load_tokenizer(group.members[0].local.tokenizer, Options())
     tokenizer.chat_template = tokenizer.chat_template or renderer.template
     other = 0
     for row in rows:

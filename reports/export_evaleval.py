@@ -196,6 +196,7 @@ def _result(run: Run, row: AccuracyRow, evaluation: str) -> dict[str, Any]:
         ends = {"lower": row.ci_low, "upper": row.ci_high, "confidence_level": 0.95, "method": method}
         uncertainty |= {"confidence_interval": ends} | ({} if wilson else {"num_bootstrap_samples": run.info.resamples})
     named = task.name if row.scope == "overall" else f"{task.name}, {row.scope} {row.name}"
+    metric, description = _metric(row, task.rule)
     return {
         "evaluation_result_id": _result_id(evaluation, row.scope, row.name),
         "evaluation_name": named,
@@ -205,9 +206,9 @@ def _result(run: Run, row: AccuracyRow, evaluation: str) -> dict[str, Any]:
             "additional_details": {"source": task.source, "content_hash": task.content_hash},
         },
         "metric_config": {
-            "evaluation_description": f"Mean credit of the items: {task.rule}",
-            "metric_id": "accuracy",
-            "metric_kind": "accuracy",
+            "evaluation_description": description,
+            "metric_id": metric,
+            "metric_kind": metric,
             "metric_unit": "proportion",
             "lower_is_better": False,
             "score_type": "continuous",
@@ -220,6 +221,15 @@ def _result(run: Run, row: AccuracyRow, evaluation: str) -> dict[str, Any]:
             "uncertainty": uncertainty,
         },
     }
+
+
+def _metric(row: AccuracyRow, rule: str) -> tuple[str, str]:
+    """What a row is a mean of: a level has a rule of its own, and preferring the longer is no matter of right."""
+    if row.scope == "level":
+        return row.name, f"Mean credit of the items by the benchmark's rule for {row.name}"
+    if (row.scope, row.name) == ("length", "prefers longer"):
+        return row.name, "Share of items whose longer kind of response, acceptable or not, has the higher reward"
+    return "accuracy", f"Mean credit of the items: {rule}"
 
 
 def _weights(run: Run, name: str) -> str:

@@ -71,12 +71,12 @@ def _title(run: Run) -> str:
 
 
 def _published_rows(run: Run) -> dict[str, PublishedRow]:
-    """The paper's rows for this pair by variant, where it is one of the paper's and the task has its sections."""
-    if len(run.info.pairs) != 1:
+    """The paper's rows for this pair by variant, where it is one of the paper's and the task has its subsets."""
+    table = load_table1()
+    if len(run.info.pairs) != 1 or {name: set(of) for name, of in run.info.task.sections.items()} != table.subsets:
         return {}
     pair = run.info.pairs[0]
-    rows = load_table1().of_pair(run.checkpoint(pair.strong), run.checkpoint(pair.weak))
-    return {name: row for name, row in rows.items() if set(row.scores) <= set(run.info.task.sections)}
+    return table.of_pair(run.checkpoint(pair.strong), run.checkpoint(pair.weak))
 
 
 def _label(run: Run, reward: Reward) -> str:

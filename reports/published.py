@@ -60,6 +60,8 @@ class Table1(_Printed):
 
     title: str
     checkpoints: dict[str, str]
+    subsets: dict[str, frozenset[str]]
+    """RewardBench's, by section."""
     rows: tuple[PublishedRow, ...]
 
     def of_pair(self, strong: CheckpointInfo, weak: CheckpointInfo) -> dict[str, PublishedRow]:

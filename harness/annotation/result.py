@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -47,6 +48,8 @@ class Made:
     settings: Annotating
     options: Options
     registry: Registry
+    asked: Mapping[str, Any]
+    """As run.json has it."""
 
     @cached_property
     def usable(self) -> Mask:
@@ -204,6 +207,7 @@ class Made:
             scored=self.rewarded.scored,
             registry=self.registry,
             options=self.options,
+            asked=self.asked,
             load=load,
             scorer=scorer,
             executor="none" if session is None else session.runner.executor.place,

@@ -85,7 +85,8 @@ def annotate(data: str, output: Output, **given: Any) -> None:
     )
     from ...reports.write import write_reports
 
-    out = output.out or free_folder(f"annotation-{Path(data).stem}", found.result.run, overwrite=output.overwrite)
+    name, asked = f"annotation-{Path(data).stem}", found.result.run["asked"]
+    out = output.out or free_folder(name, asked, overwrite=output.overwrite)
     found.save(out, write_reports, overwrite=output.overwrite)
     _tell(found, out, output)
 

@@ -141,7 +141,8 @@ def plan(
     from ..question import ask
 
     asked = split(variants) or (("all",) if selection.kind == "pair" else ("vanilla",))
-    questions = [ask(task, asked, comparisons, known, run.options) for task in run.tasks]
+    labelled = selection.kind == "pair"
+    questions = [ask(task, asked, comparisons, known, run.options, labelled=labelled) for task in run.tasks]
     from ..running.cost import Costing
     from ..session import open_session
 

@@ -47,7 +47,7 @@ def fit(family: str | None, models: str | None, conditionings: tuple[str, ...], 
     )
     result = found.result
     name = f"fit-on-{stem(result.run['task']['name'])}"
-    out = output.out or free_folder(name, result.run, overwrite=output.overwrite)
+    out = output.out or free_folder(name, result.run["asked"], overwrite=output.overwrite)
     found.save(out, write_reports, overwrite=output.overwrite)
     use = f"Use it: cdr-eval annotate RESPONSES --reward {out / 'fitted.yaml'}"
     show(result, out, output, use, all_of_it(out))

@@ -38,34 +38,34 @@ def run_folders(
 def check_of(output: Output) -> Callable[[Mapping[str, Any]], None]:
     """Raises UserError for a question, as run.json will tell it, of which `--out` may not hold the run."""
 
-    def check(run: Mapping[str, Any]) -> None:
+    def check(asked: Mapping[str, Any]) -> None:
         if output.out is not None:
-            check_out(output.out, run, overwrite=output.overwrite)
+            check_out(output.out, asked, overwrite=output.overwrite)
 
     return check
 
 
-def free_folder(name: str, run: dict[str, Any], *, overwrite: bool) -> Path:
+def free_folder(name: str, asked: Mapping[str, Any], *, overwrite: bool) -> Path:
     """The same for a run that is done: the first of runs/NAME, NAME-2, ... that holds no other run."""
-    return next(_free(name, [run], overwrite))[0]
+    return next(_free(name, [asked], overwrite))[0]
 
 
-def _free(name: str, asked: Sequence[dict[str, Any]], overwrite: bool) -> Iterator[tuple[Path, list[Path]]]:
+def _free(name: str, asked: Sequence[Mapping[str, Any]], overwrite: bool) -> Iterator[tuple[Path, list[Path]]]:
     for number in count(1):
         folder = Path("runs") / (name if number == 1 else f"{name}-{number}")
         with suppress(UserError):
             yield folder, _checked(folder, asked, overwrite)
 
 
-def _checked(out: Path, asked: Sequence[dict[str, Any]], overwrite: bool) -> list[Path]:
+def _checked(out: Path, asked: Sequence[Mapping[str, Any]], overwrite: bool) -> list[Path]:
     if len(asked) == 1:
         check_out(out, asked[0], overwrite=overwrite)
         return [out]
     if (out / "run.json").exists():
         raise UserError(f"{out} holds the run of one task; pass another folder with --out.")
-    folders = [out / stem(run["task"]["name"]) for run in asked]
-    for folder, run in zip(folders, asked, strict=True):
-        check_out(folder, run, overwrite=overwrite)
+    folders = [out / stem(of_task["task"]["name"]) for of_task in asked]
+    for folder, of_task in zip(folders, asked, strict=True):
+        check_out(folder, of_task, overwrite=overwrite)
     return folders
 
 

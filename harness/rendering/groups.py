@@ -61,7 +61,7 @@ def open_group(
     Raises UserError where the checkpoints are not comparable.
     """
     cross_family = _check_families(checkpoints, family, registry, options.allow_cross_family)
-    given = _given_template(options)
+    given = given_template(options)
     locals_ = [
         localise(c, registry, allow_pickle=options.allow_pickle, trust_remote_code=options.trust_remote_code)
         for c in checkpoints
@@ -163,7 +163,7 @@ def _vocabulary(tokenizer: "PreTrainedTokenizerBase") -> str:
     return json.dumps([parts.get(key) for key in ("model", "normalizer", "pre_tokenizer", "added_tokens")])
 
 
-def _given_template(options: Loading) -> tuple[str, str] | None:
+def given_template(options: Loading) -> tuple[str, str] | None:
     """The user's own template and its file. Raises UserError where it cannot be read."""
     if options.chat_template is None:
         return None

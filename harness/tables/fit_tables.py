@@ -8,11 +8,12 @@ import pandas as pd
 from ...reports.run_format.frames import make_frame
 from ...reports.run_format.results import RunResult
 from ...reports.run_format.run_info import FITTED
-from ..fitted import criteria_hash, fitted_terms
+from ..fitted import fitted_terms
 from ..fitted_file import FITTED_FORMAT, FittedFile, problem_hashes
 from ..fitting.bradley_terry import STRENGTHS, Fit, coefficient_interval
 from ..fitting.compared import FOLDS
 from ..fitting.cross_fitting import best_pair, learning_curve
+from ..question import criteria_hash
 from ..statistics.arrays import Floats
 from .accuracy import accuracy_table, comparison_table
 from .item_tables import ItemData, analyse_pair
@@ -136,6 +137,7 @@ def _facts(fitting: Fitting, seconds: float) -> RunFacts:
         scored=fitting.scored,
         registry=fitting.session.registry,
         options=fitting.options,
+        asked=fitting.asked,
         load=fitting.session.load,
         scorer=runner.settings.kind,
         executor=runner.executor.place,

@@ -1,9 +1,9 @@
 """From a table of scores and labels to a fitted reward, and to what judges it; nothing is computed twice."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
@@ -37,6 +37,8 @@ class Fitting:
     scored: Sequence[GroupScores]
     session: Session
     options: Options
+    asked: Mapping[str, Any]
+    """As run.json has it."""
 
     @cached_property
     def sample(self) -> Sample:

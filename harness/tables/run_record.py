@@ -44,6 +44,8 @@ class RunFacts:
     scored: Sequence[GroupScores]
     registry: Registry
     options: Options
+    asked: Mapping[str, Any]
+    """All that decides the numbers, as `asked_of` says it."""
     load: LoadOptions
     scorer: str
     executor: str
@@ -99,6 +101,7 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
         "versions": {"python": platform.python_version(), **{name: version(name) for name in _LIBRARIES}},
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(facts.seconds, 3),
+        "asked": dict(facts.asked),
         "seed": facts.options.seed,
         "resamples": facts.options.resamples,
         "mean_per_token": facts.options.mean,
@@ -311,7 +314,7 @@ def _reading_notes(task: Task) -> list[str]:
     for reason, count in reading.reasons.items():
         first = next(row for row in reading.left_out if row.reason == reason)
         notes.append(
-            f"{count:,} of {reading.rows:,} rows were left out ({reason}), the first at line {first.line:,}; "
+            f"{count:,} of {reading.tried} were left out ({reason}), the first at line {first.line:,}; "
             "left_out.csv lists them."
         )
     if reading.duplicates:

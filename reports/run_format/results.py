@@ -104,7 +104,7 @@ class RunResult:
         TypeError or pydantic's ValidationError where the run does not fit the schema.
         """
         out = Path(out)
-        check_out(out, self.run, overwrite=overwrite)
+        check_out(out, self.run.get("asked", {}), overwrite=overwrite)
         try:
             with hidden_folder(out) as hidden:
                 made = hidden / "run"

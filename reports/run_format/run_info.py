@@ -163,6 +163,11 @@ class RunInfo(Record):
     versions: dict[str, JsonValue] = Field(description="library to version")
     created: str = Field(description="when, UTC")
     seconds: float = Field(description="how long, seconds")
+    asked: dict[str, JsonValue] = Field(
+        {},
+        description="all that decides the numbers, by which a later run of the same question is known, files by the "
+        "SHA-256 of what they hold; empty in a run of an earlier version",
+    )
     seed: int = Field(description="of demonstrations, resamples and permutations")
     resamples: Count = Field(description="bootstrap resamples of items")
     mean_per_token: bool = Field(description="whether log-probabilities are means per token instead of sums")

@@ -101,6 +101,7 @@ class Benchmark(_Record):
     recognise: dict[str, str | None] = {}
     """Columns, with a value where one is needed, by which a bare file is known for this benchmark's."""
     where: dict[str, str] = {}
+    sides: dict[str, str] = {}
     gather: Paths = ()
     skip: tuple[str, ...] = ()
     """Reasons for leaving rows out that are known of this benchmark."""
@@ -129,7 +130,7 @@ class Benchmark(_Record):
     def filter(self) -> Filter:
         """What the reader needs beyond the columns."""
         subsets = frozenset(subset for section in self.task_sections for subset in section.counts)
-        return Filter(self.where, self.gather, frozenset(self.skip), subsets, self.group)
+        return Filter(self.where, self.sides, self.gather, frozenset(self.skip), subsets, self.group)
 
     @property
     def task_sections(self) -> tuple[Section, ...]:

@@ -22,7 +22,13 @@ def rows_at_hand(data: Any) -> Callable[[Wanted], Iterator[Row]]:
     if hasattr(data, "iloc"):
         import pyarrow as pa
 
-        table: Any = pa.Table.from_pandas(data, preserve_index=False)  # pyright: ignore[reportUnknownMemberType]
+        try:
+            table: Any = pa.Table.from_pandas(data, preserve_index=False)  # pyright: ignore[reportUnknownMemberType]
+        except (pa.ArrowException, ValueError, OverflowError) as error:
+            why = "; ".join(map(str, error.args))
+            raise UserError(
+                f"The DataFrame cannot be read ({why}): give each column one type and a name of its own."
+            ) from error
         data = table.to_pylist()
     if not isinstance(data, Iterable):
         raise UserError(

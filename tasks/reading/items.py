@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from itertools import islice
 from typing import Any
 
@@ -29,7 +30,10 @@ class Filter:
     """What a benchmark says about its rows beyond their columns."""
 
     where: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Column to the value, as text, of the rows that are asked for."""
+    """Column to the value, as text with wildcards, of the rows that are asked for."""
+    sides: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Columns of the one side to those of the other, exchanged where the first of them holds the later of the two
+    values, so that both orders are one."""
     gather: Paths = ()
     """Rows that agree in these columns make one item; each column is then the list of their values."""
     skip: Collection[str] = ()
@@ -38,6 +42,19 @@ class Filter:
     """The subsets that there are; empty for any."""
     group: str = ""
     """Pattern with the groups `role` and `group` that an item's `id` column is searched for."""
+
+    def takes(self, columns: Mapping[str, Any]) -> bool:
+        """Whether a row is asked for."""
+        return all(fnmatchcase(str(maybe(columns, path)), value) for path, value in self.where.items())
+
+    def in_order(self, columns: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A row with its sides in order; a value that is the name of a column goes with it to the other side."""
+        first = next(iter(self.sides.items()), None)
+        if first is None or str(columns.get(first[0])) <= str(columns.get(first[1])):
+            return columns
+        other = {**self.sides, **{b: a for a, b in self.sides.items()}}
+        turned = {name: columns.get(other.get(name, name)) for name in columns}
+        return {name: other.get(value, value) if isinstance(value, str) else value for name, value in turned.items()}
 
 
 @dataclass(slots=True)
@@ -57,6 +74,7 @@ class Reading:
     _left: list[LeftOut] = field(default_factory=list[LeftOut])
     _read: int = 0
     _passed: int = 0
+    _groups: int = 0
     _duplicates: int = 0
     _first: dict[str, str] = field(default_factory=dict[str, str])
     _grouped: dict[str, Row] = field(default_factory=dict[str, Row])
@@ -89,7 +107,8 @@ class Reading:
     def notes(self) -> ReadingNotes:
         """What became of the rows that were read."""
         taken = self.taken_for or described(self.layout)
-        return ReadingNotes(self._read, taken, tuple(self._left), self._passed, self._duplicates, self.remarks)
+        left_out, passed = tuple(self._left), self._passed
+        return ReadingNotes(self._read, taken, left_out, passed, self._duplicates, self.remarks, self._groups)
 
     def whole_groups(self, items: Items) -> Items:
         """The items read without those whose group lacks a role, such as that of a row that could not be used."""
@@ -107,19 +126,21 @@ class Reading:
 
     def _asked(self) -> Iterator[Row]:
         """The rows that the filter asks for, gathered where it says so."""
-        wanted = self.layout.columns | set(self.filter.where) | set(self.filter.gather)
+        wanted = self.layout.columns | {*self.filter.where, *self.filter.gather}
         gathered: dict[tuple[str, ...], list[Row]] = {}
         for row in self.rows(wanted):
             self._read += 1
             if self._read % CHECK_ROWS == 0:
                 self._check()
-            if row.fault is None and any(str(maybe(row.columns, k)) != v for k, v in self.filter.where.items()):
+            if row.fault is None and not self.filter.takes(row.columns):
                 self._passed += 1
             elif self.filter.gather and row.fault is None:
+                row = replace(row, columns=self.filter.in_order(row.columns))  # noqa: PLW2901
                 key = tuple(str(maybe(row.columns, path)) for path in self.filter.gather)
                 gathered.setdefault(key, []).append(row)
             else:
                 yield row
+        self._groups = len(gathered)
         for rows in gathered.values():
             yield replace(rows[0], columns={name: [r.columns.get(name) for r in rows] for name in rows[0].columns})
 
@@ -133,11 +154,11 @@ class Reading:
         return reason == TIE or reason in self.filter.skip
 
     def _check(self) -> None:
-        """Refuse a source of which more than the share of rows has faults that nobody expects."""
+        """Refuse a source of which more than the share of rows, or of groups, has faults that nobody expects."""
         faulty = sum(not self._expected(row.reason) for row in self._left)
-        if faulty > SHARE * (self._read - self._passed):
+        if faulty > SHARE * (self._groups or self._read - self._passed):
             raise UserError(
-                f"{self._told()}; {faulty:,} of {self._read:,} rows cannot be used, more than {SHARE:.0%}: look at the"
+                f"{self._told()}; {faulty:,} of {self.notes.tried} cannot be used, more than {SHARE:.0%}: look at the"
                 " columns, or name them with --columns."
             )
 

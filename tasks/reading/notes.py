@@ -48,6 +48,13 @@ class ReadingNotes:
     """Responses whose text stands in their item before; each text is scored once."""
     remarks: tuple[str, ...] = ()
     """Sentences on what is unexpected, such as another number of rows than was published."""
+    groups: int = 0
+    """Groups of rows that were each to be an item; none where a row is one."""
+
+    @property
+    def tried(self) -> str:
+        """What was to become items, with its number."""
+        return f"{self.groups:,} groups of rows" if self.groups else f"{self.rows:,} rows"
 
     @property
     def reasons(self) -> dict[str, int]:

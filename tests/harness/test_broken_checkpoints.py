@@ -74,6 +74,10 @@ def test_the_command_line_exits_with_3_and_writes_the_run(llamas: Path, broken: 
     result = RunResult.load(out)
     assert sorted(result.run["left_out"]) == ["broken", "other"]
     assert "broken was left out: " in (out / "leaderboard.md").read_text()
+    shutil.copy(llamas / "dpo" / FILE, other)
+    again = cdr_eval(*arguments, "--resamples", 100)
+    assert again.code == 3, again.err
+    assert list(RunResult.load(out).run["left_out"]) == ["broken"]
 
 
 def test_a_shard_goes_on_without_it_too(llamas: Path, broken: Path, tmp_path: Path) -> None:

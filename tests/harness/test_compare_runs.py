@@ -28,7 +28,9 @@ def over_sft(options: Options, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def over_base(options: Options, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    result = evaluate_pair("minilab-dpo-1", "minilab-base", variants=("vanilla", "pmi-safety"), options=options)
+    result = evaluate_pair(
+        "minilab-dpo-1", "minilab-base", variants=("vanilla", "likelihood", "pmi-safety"), options=options
+    )
     return result.save(tmp_path_factory.mktemp("runs") / "over-base")
 
 
@@ -36,8 +38,9 @@ def test_two_pairs_are_compared_by_variant_as_one_grid_compares_them(
     options: Options, over_sft: Path, over_base: Path
 ) -> None:
     (run,) = compare_runs([over_sft, over_base])
-    (vanilla,) = run.rewards
-    assert (run.items, run.left_out, run.unmatched, run.by_margin) == (96, 0, 2, False)
+    vanilla, likelihood = run.rewards
+    assert (run.items, run.left_out, run.unmatched, run.by_margin) == (96, 0, 1, False)
+    assert (likelihood.first, likelihood.difference) == (likelihood.second, 0)
     grid = evaluate_grid(models=["minilab-base", "minilab-sft", "minilab-dpo-1"], options=options)
     chain = grid.table("chain")
     (expected,) = chain[
@@ -79,7 +82,7 @@ def test_items_that_changed_sides_are_those_with_margins_of_two_signs(
     options: Options, over_sft: Path, over_base: Path
 ) -> None:
     (run,) = compare_runs([over_sft, over_base])
-    (vanilla,) = run.rewards
+    vanilla, _ = run.rewards
     for items, side in ((vanilla.gained, 1), (vanilla.lost, -1)):
         assert items
         assert all(item.second * side > 0 > item.first * side for item in items)

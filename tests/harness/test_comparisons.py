@@ -88,9 +88,11 @@ def test_a_checkpoint_that_is_its_own_ancestor_is_refused_by_check_and_grid(tmp_
         (("pair", "--strong", "minilab-sft", "--weak", ""), "The name of a checkpoint is empty"),
         (("grid", "--models", ""), "--models is empty"),
         (("grid", "--models", " , "), "--models is empty"),
+        (("grid", "--models", "minilab-sft", "--no-self"), "No checkpoint has another to make a pair with"),
+        (("grid", "--task", "minilab," * 40 + "minilap"), "There is no task 'minilap'"),
     ],
 )
-def test_an_empty_option_is_an_error(arguments: tuple[str, ...], words: str) -> None:
+def test_an_option_that_cannot_be_is_an_error(arguments: tuple[str, ...], words: str) -> None:
     done = cdr_eval(*arguments)
     assert done.code == 2
     assert words in done.err

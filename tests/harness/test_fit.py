@@ -252,6 +252,9 @@ def test_an_estimate_without_labels_from_too_little_is_refused_before_anything_i
     four = "--models", ",".join(NAMES[:4])
     for shard in ((), ("--shard", "1/2")):
         assert "takes five checkpoints" in refused(folder, "grid", *four, *task, *shard)
+        told = refused(folder, "grid", "--models", MODELS, *task, "--tokens", "3", *shard)
+        assert "unlabelled has no labels: leave it out" in told
+    assert cdr_eval("plan", "--models", MODELS, *task, "--store", folder / "store").code == 0
     assert "an estimate without labels takes 20" in refused(
         folder, "grid", "--models", f"{MODELS},minilab-kto", *task, "--limit", "19"
     )

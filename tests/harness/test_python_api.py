@@ -59,6 +59,8 @@ def test_columns_of_rows_are_named_as_those_of_files():
         (3, "A task is a name, a path, a list of dictionaries, a DataFrame or a datasets.Dataset, not 3"),
         ([], "holds no rows"),
         (["text"], "a row must be an object with named columns"),
+        (pd.DataFrame(ROWS).assign(n=[1, "a", 2, 3, 4, 5]), "Could not convert 'a'.* column n .*: give each column"),
+        (pd.DataFrame(ROWS).rename(columns={"id": "prompt"}), "Duplicate column names .*: give each column"),
     ],
 )
 def test_what_holds_no_rows_is_refused_in_a_sentence(rows: Any, told: str):

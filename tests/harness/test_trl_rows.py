@@ -62,6 +62,17 @@ def test_the_chosen_is_the_better_response_wherever_it_stands(no_bars: None, tmp
     assert first["ref_chosen_logps"] - first["ref_rejected_logps"] == pytest.approx(result.margins["margin"][0])
 
 
+def test_an_adapter_may_have_its_base_s_tokenizer(no_bars: None, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    from tests.adapters import save_adapter
+
+    adapter = save_adapter(tmp_path / "adapter", Path(load_registry().find("minilab-sft").model))
+    options = Options(store=tmp_path / "store", limit=8, resamples=50)
+    result = evaluate_pair(str(adapter), task="minilab", variants=("likelihood",), options=options)
+    path = export_trl(result.save(tmp_path / "run"), tmp_path / "out", None)
+    assert len(path.read_text(encoding="utf-8").splitlines()) == 8
+
+
 def test_a_run_without_likelihoods_or_whole_rows_is_a_sentence(run: Path, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="likelihoods of minilab-sft"):
         export_trl(run, tmp_path, "minilab-base")

@@ -13,6 +13,7 @@ import yaml
 from cdr_eval.harness import Options, RunResult, evaluate_grid, evaluate_pair
 from cdr_eval.model_registry.registry import load_registry
 
+from tests.harness.statistics.published_counts import PUBLISHED
 from tests.reports.browsers import open_browser
 
 MINILAB = "minilab"
@@ -76,8 +77,9 @@ class Runs:
         return evaluate_pair("minilab-dpo-3", "minilab-sft", options=self.options)
 
     def paper(self) -> RunResult:
-        """The paper's pair by name."""
-        return self._pair_of(HERMES, ("vanilla", "cdr-safety", "judge-safety"))
+        """The paper's pair by name, on sections that say they have RewardBench's subsets."""
+        result = self._pair_of(HERMES, ("vanilla", "cdr-safety", "judge-safety"))
+        return replace(result, run={**result.run, "task": {**result.run["task"], "sections": PUBLISHED}})
 
     def hostile_pair(self) -> RunResult:
         """Folders and a task file whose names try to be markup and formulas."""

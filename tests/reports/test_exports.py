@@ -54,6 +54,8 @@ def test_evaleval_has_every_accuracy_with_its_interval(make_run: Callable[[str],
         results = record["evaluation_results"]
         assert [r["score_details"]["score"] for r in results] == rows["accuracy"].tolist()
         for result, row in zip(results, rows.to_dict("records"), strict=True):
+            metric = result["metric_config"]["metric_id"]
+            assert metric == ("prefers longer" if row["name"] == "prefers longer" else "accuracy")
             uncertainty = result["score_details"]["uncertainty"]
             assert uncertainty["num_samples"] == row["n"]
             if row["ci_low"] == row["ci_low"]:

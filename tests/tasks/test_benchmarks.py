@@ -41,8 +41,11 @@ JUDGEBENCH = {
     "response_B": "b", "label": "B>A", "response_model": "gpt-4o-2024-05-13",
 }  # fmt: skip
 TURNS = [said("user", "q"), said("assistant", "a"), said("user", "q2"), said("assistant", "a2")]
-MT = {"question_id": 81, "model_a": "x", "model_b": "y", "judge": "e", "turn": 1, "conversation_a": TURNS}
+MT = {"question_id": 81, "model_a": "x", "model_b": "y", "judge": "expert_0", "turn": 1, "conversation_a": TURNS}
 MT |= {"conversation_b": [said("user", "q"), said("assistant", "b"), *TURNS[2:]]}
+TURNED = MT | {"model_a": "y", "model_b": "x"}
+TURNED |= {"conversation_a": MT["conversation_b"], "conversation_b": MT["conversation_a"]}
+"""The same two answers, shown in the other order."""
 STEPS = [
     {"problem": "p", "eval_solution": [f"s{n}", "end"], "solution_type": "rejected" if n else "chosen", "problem_id": 7}
     for n in range(10)
@@ -129,7 +132,8 @@ PUBLISHED: dict[str, tuple[list[dict[str, Any]], dict[str, Any]]] = {
         {"grades": (0, 1), "prompt": (said("user", "q\n\ni"),), "problem": "q-i"},
     ),
     "mt-bench": (
-        [MT | {"winner": "model_a"}, MT | {"winner": "model_b", "judge": "f"}, MT | {"winner": "model_a", "judge": "g"},
+        [MT | {"winner": "model_a"}, MT | {"winner": "model_b", "judge": "expert_1"},
+         TURNED | {"winner": "model_b", "judge": "expert_2"}, MT | {"winner": "model_b", "judge": "author_0"},
          MT | {"winner": "model_b", "turn": 2}],
         {"grades": (1, 0), "responses": ("a", "b"), "problem": "81", "prompt": (said("user", "q"),)},
     ),
@@ -190,9 +194,20 @@ def test_an_item_whose_group_has_lost_another_is_left_out_with_it(tmp_path: Path
 
 def test_votes_and_rows_that_are_not_asked_for(tmp_path: Path) -> None:
     task = load_task(f"mt-bench:{write(tmp_path / 'p.jsonl', *PUBLISHED['mt-bench'][0])}")
-    assert (len(task.items), task.reading.rows, task.reading.passed_over) == (1, 4, 1)
+    assert (len(task.items), task.reading.rows, task.reading.passed_over) == (1, 5, 2)
     draw = load_task_or_say(f"mt-bench:{write(tmp_path / 'p.jsonl', *PUBLISHED['mt-bench'][0][:2])}")
     assert "`winner` prefers no response" in draw
+
+
+def test_a_gathered_source_is_refused_by_its_groups(tmp_path: Path) -> None:
+    """One empty step costs all ten rows of an item."""
+    rows = [row | {"problem_id": n} for n in range(20) for row in STEPS]
+    rows[0] |= {"eval_solution": [""]}
+    task = load_task(f"rewardmath:{write(tmp_path / 'p.jsonl', *rows)}")
+    assert (len(task.items), task.reading.tried) == (19, "20 groups of rows")
+    rows[10] |= {"eval_solution": [""]}
+    said = load_task_or_say(f"rewardmath:{write(tmp_path / 'p.jsonl', *rows)}")
+    assert "2 of 20 groups of rows cannot be used" in said
 
 
 def load_task_or_say(spec: str) -> str:

@@ -15,9 +15,11 @@ import pytest
 import yaml
 from cdr_eval.errors import UserError
 from cdr_eval.harness import Options, RunResult, evaluate_grid, evaluate_pair
+from cdr_eval.harness.comparisons import pair_of
+from cdr_eval.harness.question import ask, asked_of
+from cdr_eval.model_registry.registry import load_registry
 from cdr_eval.reports.run_format.checksums import CHECKSUMS
 from cdr_eval.reports.run_format.frames import declared_columns, make_frame
-from cdr_eval.reports.run_format.out_folder import same
 from cdr_eval.reports.run_format.tables import TABLES
 from cdr_eval.reports.write import write_reports
 from pydantic import ValidationError
@@ -70,6 +72,21 @@ def grid(llamas: Path, settings: Options, task: str, tmp_path_factory: pytest.Te
     file = tmp_path_factory.mktemp("registry") / "registry.yaml"
     file.write_text(yaml.safe_dump(registry))
     return evaluate_grid(task=task, registry=[file], options=settings)
+
+
+Asked = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def asked(llamas: Path, task: str) -> Asked:
+    """What run.json would say that a pair of these options, and of this strong checkpoint, is asked."""
+
+    def told(options: Options, strong: str = str(llamas / "sft")) -> dict[str, Any]:
+        known = load_registry()
+        pair = pair_of(strong, str(llamas / "base"), known)
+        return asked_of("pair", ask(task, ["vanilla"], pair, known, options), pair, options)
+
+    return told
 
 
 def read(path: Path) -> pd.DataFrame:
@@ -270,9 +287,11 @@ def test_a_run_of_another_question_is_kept_unless_told_otherwise(pair: RunResult
     with pytest.raises(UserError, match="holds a run of another question; pass another --out, or --overwrite"):
         pair.save(out)
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
-    (out / "run.json").write_text("{")
-    with pytest.raises(UserError, match="holds a run of another question"):
-        pair.save(out)
+    old = {key: value for key, value in pair.run.items() if key != "asked"}
+    for text in ("{", "[]", json.dumps(old)):
+        (out / "run.json").write_text(text)
+        with pytest.raises(UserError, match="holds a run that does not say what it was asked; pass another --out"):
+            pair.save(out)
 
 
 def test_the_same_question_with_new_answers_takes_the_place_of_the_old(pair: RunResult, tmp_path: Path):
@@ -285,19 +304,42 @@ def test_the_same_question_with_new_answers_takes_the_place_of_the_old(pair: Run
 @pytest.mark.parametrize(
     "change",
     [
+        {"protocol": "official"},
+        {"dtype": "bfloat16"},
+        {"quantise": "int8"},
+        {"scorer": "reference"},
+        {"router": "minilab-sft"},
         {"seed": 99},
+        {"limit": 5},
         {"resamples": 99},
-        {"mean_per_token": True},
-        {"variants": ["vanilla"]},
-        {"criteria": "mine.yaml"},
-        {"kind": "grid"},
-        {"pairs": []},
-        {"task": {"name": "other"}},
+        {"mean": True},
+        {"benchmark": "arena_hard"},
     ],
+    ids=str,
 )
-def test_what_is_asked_otherwise_is_another_question(pair: RunResult, change: dict[str, Any]):
-    assert same(pair.run, json.loads(json.dumps(pair.run)))
-    assert not same(pair.run, {**pair.run, **change})
+def test_what_is_asked_otherwise_is_another_question(asked: Asked, settings: Options, change: dict[str, Any]):
+    assert asked(replace(settings, **change)) != asked(settings)
+
+
+def test_files_are_known_by_what_they_hold_and_how_the_work_is_done_is_not_asked(
+    asked: Asked, settings: Options, tmp_path: Path
+):
+    (criteria := tmp_path / "same.yaml").write_bytes((settings.criteria or Path()).read_bytes())
+    (template := tmp_path / "chat.jinja").write_text(CHATML)
+    done = {"device": "cuda:3", "batch_tokens": 8, "executor": "ray", "store": tmp_path, "quiet": False}
+    same = asked(replace(settings, criteria=criteria, **done))
+    assert same == asked(settings)
+    rendered = asked(replace(settings, chat_template=template))
+    assert rendered != same
+    criteria.write_text(criteria.read_text() + "# changed\n")
+    template.write_text(CHATML + " ")
+    assert asked(replace(settings, criteria=criteria)) != same
+    assert asked(replace(settings, chat_template=template)) != rendered
+
+
+def test_checkpoints_of_one_name_in_two_folders_are_two(asked: Asked, settings: Options, llamas: Path, tmp_path: Path):
+    other = shutil.copytree(llamas / "sft", tmp_path / "sft")
+    assert asked(settings, str(other)) != asked(settings)
 
 
 def test_an_earlier_run_is_replaced_and_nothing_is_left_of_it(pair: RunResult, grid: RunResult, tmp_path: Path):
