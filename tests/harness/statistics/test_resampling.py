@@ -69,9 +69,9 @@ def test_a_resample_scores_as_if_its_items_were_written_out(items, seed, section
     for r, times in enumerate(plain_draws(clusters, subsets, 6, np.random.default_rng(seed)).astype(int)):
         written = np.repeat(np.arange(len(items)), times)
         expected = Scopes.of([subsets[i] for i in written], sections).accuracies(credits[:, written])
-        assert expected.keys() == found.keys()
-        for name, values in found.items():
-            assert values[:, r] == pytest.approx(expected[name], nan_ok=True, abs=1e-12)
+        assert expected.keys() <= found.keys()
+        for name, values in found.items():  # a section of which nothing is drawn is undefined
+            assert values[:, r] == pytest.approx(expected.get(name, [np.nan] * 2), nan_ok=True, abs=1e-12)
 
 
 @settings(max_examples=50, deadline=None)
