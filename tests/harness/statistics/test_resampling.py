@@ -70,7 +70,7 @@ def test_a_resample_scores_as_if_its_items_were_written_out(items, seed, section
         written = np.repeat(np.arange(len(items)), times)
         expected = Scopes.of([subsets[i] for i in written], sections).accuracies(credits[:, written])
         assert expected.keys() <= found.keys()
-        for name, values in found.items():  # a section of which a resample holds no item is undefined there
+        for name, values in found.items():  # a section of which nothing is drawn is undefined
             assert values[:, r] == pytest.approx(expected.get(name, [np.nan] * 2), nan_ok=True, abs=1e-12)
 
 
@@ -78,13 +78,12 @@ def test_a_resample_scores_as_if_its_items_were_written_out(items, seed, section
 @given(
     st.lists(st.tuples(st.integers(0, 8), st.sampled_from("abc")), min_size=1, max_size=40),
     st.integers(0, 2**32),
-    st.sampled_from([1, 2, 10]),
 )
-def test_clusters_are_drawn_whole_and_every_stratum_keeps_its_number_of_clusters(items, seed, least):
+def test_clusters_are_drawn_whole_and_every_stratum_keeps_its_number_of_clusters(items, seed):
     clusters = [c for c, _ in items]
     strata = [s for _, s in items]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(resampling, "LEAST_CLUSTERS", least)
+        patch.setattr(resampling, "LEAST_CLUSTERS", 3)
         weights, found = multiplicities(clusters, strata, 20, seed), plain_strata(clusters, strata)
     for row in weights:
         multiplicity: dict[str, float] = {}
@@ -116,14 +115,6 @@ def test_clustered_items_have_the_standard_error_of_their_clusters():
     values = np.repeat(cluster_values, 6)
     means = resampled_means(values, np.repeat(np.arange(200), 6), np.tile(list("abcdef"), 200), 20_000)
     assert np.isclose(means.std(), cluster_values.std() / np.sqrt(200), rtol=0.03)
-
-
-def test_clusters_of_which_each_covers_other_subsets_have_the_standard_error_of_their_clusters():
-    rng = np.random.default_rng(2)
-    cluster_values, clusters = rng.normal(size=60), np.repeat(np.arange(60), 6)
-    subsets = np.concatenate([rng.choice(20, 6, replace=False) for _ in range(60)]).astype(str)
-    means = resampled_means(np.repeat(cluster_values, 6), clusters, subsets, 10_000)
-    assert np.isclose(means.std(), cluster_values.std() / np.sqrt(60), rtol=0.03)
 
 
 def test_clusters_of_few_kinds_are_drawn_from_the_distribution_of_all_clusters():
