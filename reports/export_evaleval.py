@@ -212,8 +212,8 @@ def _result(run: Run, row: AccuracyRow, evaluation: str) -> dict[str, Any]:
             "metric_unit": "proportion",
             "lower_is_better": False,
             "score_type": "continuous",
-            "min_score": 0,
-            "max_score": 1,
+            "min_score": 0 if (row.accuracy or 0) >= 0 else -0.01,  # RewardBench 2's Ties go from −0.01 to 1.01
+            "max_score": 1 if (row.accuracy or 0) <= 1 else 1.01,
         },
         "score_details": {
             "score": row.accuracy,

@@ -18,6 +18,7 @@ from cdr_eval.harness import Options, RunResult, evaluate_grid, evaluate_pair
 from cdr_eval.harness.comparisons import pair_of
 from cdr_eval.harness.question import ask, asked_of
 from cdr_eval.model_registry.registry import load_registry
+from cdr_eval.reports.export_evaleval import export_evaleval
 from cdr_eval.reports.run_format.checksums import CHECKSUMS
 from cdr_eval.reports.run_format.frames import declared_columns, make_frame
 from cdr_eval.reports.run_format.tables import TABLES
@@ -151,6 +152,10 @@ def test_a_run_with_credits_of_ties_below_0_is_saved_told_and_read_back(
     assert below["accuracy"].ge(-0.01).all()
     assert (below["ci_low"] < 0).any()
     assert "−0." in (out / "leaderboard.md").read_text(encoding="utf-8")
+    export_evaleval(out, tmp_path / "out", "us")
+    exported = [json.loads(file.read_text(encoding="utf-8")) for file in (tmp_path / "out").rglob("*.json")]
+    results = [result for record in exported for result in record["evaluation_results"]]
+    assert all(r["score_details"]["score"] >= r["metric_config"]["min_score"] for r in results)
 
 
 def test_items_that_share_a_prompt_are_named_and_counted(llamas: Path, settings: Options):
