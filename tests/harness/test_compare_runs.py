@@ -61,7 +61,7 @@ def test_items_of_equal_prompts_are_drawn_together_though_an_earlier_run_does_no
         result = RunResult.load(folder)
         prompts = result.table("prompts").assign(prompt_id="0" * 64)
         runs.append(replace(result, tables={**result.tables, "prompts": prompts}).save(tmp_path / folder.name))
-    (found,) = compare_runs(runs)[0].rewards
+    found, _ = compare_runs(runs)[0].rewards
     assert found.ci_low == found.ci_high == pytest.approx(found.difference)
 
 
