@@ -18,8 +18,8 @@ from .protocol import ScoringRequest
 _CHUNK = 512
 """Requests handed over at a time: enough for a backend to batch them well, few enough to store scores often."""
 
-_NOT_IDENTITY = {"pretrained", "tokenizer", "auth_token", "header", "ca_cert_path"}
-"""Arguments that are paths or secrets. The weights and the tokenizer are a part of a score's identity without them."""
+_NOT_IDENTITY = {"tokenizer", "auth_token", "header", "ca_cert_path"}
+"""Arguments that are no part of a score's identity: secrets, and the tokenizer, whose tokens are. Other weights are."""
 
 
 _TRANSFORMERS = {
@@ -148,7 +148,7 @@ class LmEvalScorer:
 
 
 def lm_eval_kind(spec: str) -> str:
-    """The scorer's kind: the spec with its arguments in order, without paths and secrets."""
+    """The scorer's kind: the spec with its arguments in order, without tokenizer and secrets."""
     name, _, arguments = spec.partition(",")
     kept = [part for part in arguments.split(",") if part and part.partition("=")[0] not in _NOT_IDENTITY]
     if name in _TRANSFORMERS and not any(part.startswith("softmax_dtype=") for part in kept):

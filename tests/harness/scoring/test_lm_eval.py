@@ -156,8 +156,9 @@ def test_unknown_argument(folder: Path):
         LmEvalScorer("hf,colour=red", str(folder), "float32", "cpu", 128)
 
 
-def test_kind_names_what_can_change_a_score_and_no_path_or_secret():
-    spec = "hf,pretrained=/home/me/model,softmax_dtype=float64,dtype=float16,auth_token=secret"
+def test_kind_names_what_can_change_a_score_and_no_secret():
+    spec = "hf,tokenizer=/home/me/model,softmax_dtype=float64,dtype=float16,auth_token=secret"
     assert lm_eval_kind(spec) == "lm-eval:hf,dtype=float16,softmax_dtype=float64"
     assert lm_eval_kind("hf") == "lm-eval:hf,softmax_dtype=float32"
     assert lm_eval_kind("vllm") == "lm-eval:vllm"
+    assert lm_eval_kind("vllm,pretrained=/awq/{name}") == "lm-eval:vllm,pretrained=/awq/{name}"
