@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -119,6 +120,16 @@ def test_a_column_of_scores_needs_no_model_and_is_what_is_written(annotated: Ann
         assert row["reward_margin"] == row["score_chosen"] - row["score_rejected"]
     made.save(tmp_path / "out")
     assert made.result.run["checkpoints"] == []
+
+
+@pytest.mark.parametrize("change", [{"temperature": "5"}, {"test": 6}])
+def test_another_temperature_or_test_split_is_another_question(
+    change: dict[str, Any], annotated: Annotate, tmp_path: Path
+):
+    out = annotated().save(tmp_path / "out")
+    annotated().save(out)
+    with pytest.raises(UserError, match="holds a run of another question"):
+        annotated(settings=Annotating(**change)).save(out)
 
 
 def test_a_temperature_is_fitted_on_another_file_and_judged_out_of_fold(annotated: Annotate, tmp_path: Path):
