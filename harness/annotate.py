@@ -113,8 +113,8 @@ def annotate(
     pairs = choose_pairs(_pool(candidates, rewarded), settings.choice)
     if not len(pairs.margin):
         raise UserError(f"No prompt of {data} gives a pair; most often: {_most_often(pairs)}.")
-    temperature = _temperature(settings, pairs, reward, labelled, set(candidates.prompt_ids))
     pairs = most_confident(pairs, settings.top)
+    temperature = _temperature(settings, pairs, reward, labelled, set(candidates.prompt_ids))
     made = Made(candidates, rewarded, pairs, temperature, settings, options, load_registry(registry), whole)
     return Annotation(made.result(time.monotonic() - started), made.data, made.card())
 

@@ -122,6 +122,11 @@ def test_a_column_of_scores_needs_no_model_and_is_what_is_written(annotated: Ann
     assert made.result.run["checkpoints"] == []
 
 
+def test_the_mean_confidence_of_the_pairs_that_are_kept_is_one_half(annotated: Annotate):
+    made = annotated(settings=Annotating(top=0.3))
+    assert made.data.confidence.mean() == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("change", [{"temperature": "5"}, {"test": 6}])
 def test_another_temperature_or_test_split_is_another_question(
     change: dict[str, Any], annotated: Annotate, tmp_path: Path
