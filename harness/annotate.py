@@ -114,6 +114,7 @@ def annotate(
     if not len(pairs.margin):
         raise UserError(f"No prompt of {data} gives a pair; most often: {_most_often(pairs)}.")
     pairs = most_confident(pairs, settings.top)
+    _check_test(settings.test, candidates, pairs)
     temperature = _temperature(settings, pairs, reward, labelled, set(candidates.prompt_ids))
     made = Made(candidates, rewarded, pairs, temperature, settings, options, load_registry(registry), whole)
     return Annotation(made.result(time.monotonic() - started), made.data, made.card())
@@ -192,6 +193,14 @@ def _check_cut(candidates: Candidates, *, keep: bool) -> None:
         raise UserError(
             f"{cut:,} of {n:,} responses were cut at their length limit, more than half: sample them again with a "
             "larger --max-new-tokens, or pass --keep-truncated."
+        )
+
+
+def _check_test(test: int, candidates: Candidates, pairs: Pairs) -> None:
+    kept = len({candidates.prompt_ids[item] for item in np.unique(pairs.item).tolist()})
+    if test >= kept:
+        raise UserError(
+            f"--test {test:,} leaves nothing to train on, as {kept:,} prompts give a pair: pass a smaller one."
         )
 
 

@@ -46,7 +46,9 @@ if TYPE_CHECKING:
 @click.option("--temperature", default="auto", show_default=True, help="auto, fit:LABELLED-FILE or nats.")
 @click.option("--weight", default="confidence", show_default=True, help=f"{', '.join(WEIGHTS)}:A.")
 @click.option("--top", default="100%", show_default=True, help="Keep this share of the pairs, the most confident.")
-@click.option("--test", type=click.IntRange(min=0), default=0, show_default=True, help="Prompts of the test split.")
+@click.option(
+    "--test", type=click.IntRange(min=0), default=0, show_default=True, help="Prompts of DATA for the test split."
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="preference", show_default=True)
 @output_options
 @scoring_options

@@ -127,6 +127,15 @@ def test_the_mean_confidence_of_the_pairs_that_are_kept_is_one_half(annotated: A
     assert made.data.confidence.mean() == pytest.approx(0.5)
 
 
+def test_a_test_split_leaves_something_to_train_on_and_says_how_many_of_it_gave_no_pair(annotated: Annotate):
+    for count in (7, 100):
+        with pytest.raises(UserError, match=f"--test {count} leaves nothing to train on, as 7 prompts"):
+            annotated(settings=Annotating(top=0.3, test=count))
+    made = annotated(settings=Annotating(top=0.3, test=6))
+    drawn = {row["prompt_id"] for split, row in made.data.rows() if split == "test"}
+    assert f"Of 6 prompts drawn for the test split {6 - len(drawn)} gave no pair." in made.result.run["notes"]
+
+
 @pytest.mark.parametrize("change", [{"temperature": "5"}, {"test": 6}])
 def test_another_temperature_or_test_split_is_another_question(
     change: dict[str, Any], annotated: Annotate, tmp_path: Path
