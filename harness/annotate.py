@@ -197,7 +197,8 @@ def _check_cut(candidates: Candidates, *, keep: bool) -> None:
 
 
 def _check_test(test: int, candidates: Candidates, pairs: Pairs) -> None:
-    kept = len({candidates.prompt_ids[item] for item in np.unique(pairs.item).tolist()})
+    items: set[int] = set(pairs.item.tolist())
+    kept = len({candidates.prompt_ids[item] for item in items})
     if test >= kept:
         raise UserError(
             f"--test {test:,} leaves nothing to train on, as {kept:,} prompts give a pair: pass a smaller one."
@@ -216,6 +217,10 @@ def _read_labelled(
     """The labelled responses that the temperature is fitted on; UserError where they have no labels."""
     if not temperature.startswith("fit:"):
         return None
+    if scores is not None and judge is None:
+        raise UserError(
+            "--scores takes no labels of a file, which --temperature fit needs: pass --temperature auto or a number."
+        )
     source = temperature.removeprefix("fit:")
     asking = replace(options, columns=(), limit=None)
     found = read_candidates(source, asking, scores=scores)

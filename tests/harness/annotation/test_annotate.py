@@ -111,7 +111,10 @@ def test_a_column_of_scores_needs_no_model_and_is_what_is_written(annotated: Ann
         {"prompt": f"{k}?", "responses": [f"a{k}", f"b{k}", "c"], "all_rm_scores": [k * 1.0, 5.0, -1.0], "id": str(k)}
         for k in range(10)
     ]
-    made = annotated(write_rows(tmp_path / "scored.jsonl", rows), scores="all_rm_scores")
+    dropped = {"prompt": "x?", "responses": ["a", " "], "all_rm_scores": [1.0, 2.0], "id": "x"}
+    made = annotated(write_rows(tmp_path / "scored.jsonl", [*rows, dropped]), scores="all_rm_scores")
+    counts = made.result.run["annotation"]["counts"]
+    assert (counts["prompts"], counts["responses"], counts["empty"]) == (11, 32, 1)
     for split, row in made.data.rows():
         assert split == "train"
         scores = dict(zip(rows[int(row["id"])]["responses"], rows[int(row["id"])]["all_rm_scores"], strict=True))
