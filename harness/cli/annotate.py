@@ -56,7 +56,7 @@ def annotate(data: str, output: Output, **given: Any) -> None:
     """Make preference data of DATA, prompts with several responses each, by the reward of a pair of checkpoints.
 
     DATA is a file, folder or hub dataset such as `cdr-eval sample` writes. The output folder is a run directory and a
-    data set of the hub in one, which TRL's trainers and `cdr-eval tune` read as it is.
+    data set of the hub in one, which TRL's trainers read as it is, and `cdr-eval tune` but for text and ranked.
     """
     from ..annotate import annotate as annotated
     from ..annotate import score_shard

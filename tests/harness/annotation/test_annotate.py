@@ -170,6 +170,12 @@ def test_every_format_is_a_data_set_of_the_hub(form: str, annotated: Annotate, t
     assert {split: len(rows) for split, rows in data.items()} == info["splits"]
     assert set(data["train"]["prompt_id"]).isdisjoint(data["test"]["prompt_id"])
     assert "margin" not in data["train"].column_names
+    tune = "`cdr-eval tune" in made.card
+    assert tune == (form not in {"text", "ranked"})
+    if tune:
+        read = read_preferences(str(out), "weight" if "`--weights weight`" in made.card else None)
+        assert len(read.rows) == len(data["train"])
+        assert read.paired == ("--loss kto" not in made.card)
     rows = data["train"].to_list()
     assert len({row["id"] for row in rows}) == len(rows)
     if form == "ranked":
