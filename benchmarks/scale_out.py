@@ -62,7 +62,7 @@ operations a token at {used:.0%} of {peak:.0f} TFLOP/s (an H100's published dens
 so {rate:,.0f} tokens a second and {seconds:.1f} s a unit of {large:,}; opening is a start as above and twice
 {gigabytes:.1f} GB, hashed and loaded, at {read:.0f} GB/s. Measured: the overhead above, and the driver's {driver:.2f}
 ms of processor time a response (rendering, cutting, the store), which it does one after another. It is that of the
-pairs above, two responses a prompt of about {measured:.0f} tokens each with their part of the prompt, and is taken as it is:
+pairs above, two responses a prompt of about {measured:.0f} tokens each with their part of the prompt, taken as it is:
 longer texts take longer to render and cut, so that the driver becomes the limit sooner. No GPU was used.
 
 | GPUs | hours | of linear |

@@ -60,6 +60,7 @@ class Place(NamedTuple):
 
 
 HUMAN, HARD, WEIGHTED, TOP, ORACLE = "human", "BT, hard", "BT × C1", "BT, top 50%, equal steps", "BT × oracle"
+ORACLE_EPOCHS, UNEQUAL_EPOCHS = f"{ORACLE}, equal epochs", f"{ORACLE}, unequal pairs alone, equal epochs"
 WAYS: Final[Mapping[str, Way]] = {
     HUMAN: Way("human"),
     "human, 100%": Way("human on all"),
@@ -77,16 +78,19 @@ WAYS: Final[Mapping[str, Way]] = {
     "BT, top 50%, equal epochs": Way("BT", "top", 0.5, equal_steps=False),
     "BT, top 30%, equal epochs": Way("BT", "top", 0.3, equal_steps=False),
     ORACLE: Way("BT", "oracle"),
-    "BT × oracle, equal epochs": Way("BT", "oracle", equal_steps=False),
+    ORACLE_EPOCHS: Way("BT", "oracle", equal_steps=False),
     "BT × oracle, unequal pairs alone": Way("BT", "unequal"),
-    "BT × oracle, unequal pairs alone, equal epochs": Way("BT", "unequal", equal_steps=False),
+    UNEQUAL_EPOCHS: Way("BT", "unequal", equal_steps=False),
     "SFT/base × C1": Way("ratio", "C1"),
 }
 CORE: Final = (HUMAN, HARD, WEIGHTED, TOP)
 """With all seeds under DPO; all the rest of the cross with the first one."""
+ADDED: Final = (ORACLE, ORACLE_EPOCHS, UNEQUAL_EPOCHS)
+"""Under DPO alone, after the cross."""
 PLAN: Final[Mapping[Place, Sequence[int]]] = {
     Place(noise, loss, way): SEEDS if loss == DPO and way in CORE else SEEDS[:1]
     for noise, loss, way in product(NOISES, LOSSES, WAYS)
+    if loss == DPO or way not in ADDED
 }
 HYPOTHESES: Final = (
     ("H1", "confidence weights beat none", WEIGHTED, HARD),
@@ -112,11 +116,11 @@ HYPOTHESES: Final = (
     ("H16", "the top 75% beat all at equal steps", "BT, top 75%, equal steps", HARD),
     ("H17", "the top 30% beat all at equal steps", "BT, top 30%, equal steps", HARD),
     ("H18", "leaving out the wrong labels alone beats none at equal steps", ORACLE, HARD),
-    ("H19", "leaving out the wrong labels alone beats none at equal epochs", "BT × oracle, equal epochs", HARD),
+    ("H19", "leaving out the wrong labels alone beats none at equal epochs", ORACLE_EPOCHS, HARD),
     (
         "H20",
         "the right labels of unequal pairs beat all at equal epochs",
-        "BT × oracle, unequal pairs alone, equal epochs",
+        UNEQUAL_EPOCHS,
         HARD,
     ),
 )
