@@ -465,10 +465,10 @@ def planted_study() -> Iterator[str]:
     ]
     rows = [_planted(name, world, kind, lead, rng) for name, world, kind in worlds]
     refused = [row[-1] == "refused" for row in rows]
-    VERDICTS["H6"] = _yes(not refused[0] and all(refused[1:3]) and all(refused[4:6]))
+    VERDICTS["H6"] = _yes(not refused[0] and all(refused[1:6]))
     VERDICTS["H7"] = _yes(not refused[6])
     yield from table(
-        ["world", "factor explains", "Spearman with the truth", "strongest feature", "explains", "verdict"], rows
+        ["world", "factor explains", "mean absolute error (points)", "strongest feature", "explains", "verdict"], rows
     )
 
 

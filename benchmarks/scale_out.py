@@ -61,7 +61,9 @@ Assumed: {prompt_tokens} tokens a prompt and {response_tokens} a response, promp
 operations a token at {used:.0%} of {peak:.0f} TFLOP/s (an H100's published dense bfloat16 peak; the share is a guess),
 so {rate:,.0f} tokens a second and {seconds:.1f} s a unit of {large:,}; opening is a start as above and twice
 {gigabytes:.1f} GB, hashed and loaded, at {read:.0f} GB/s. Measured: the overhead above, and the driver's {driver:.2f}
-ms of processor time a response (rendering, cutting, the store), which it does one after another. No GPU was used.
+ms of processor time a response (rendering, cutting, the store), which it does one after another. It is that of the
+pairs above, two responses a prompt of about {measured:.0f} tokens each with their part of the prompt, taken as it is:
+longer texts take longer to render and cut, so that the driver becomes the limit sooner. No GPU was used.
 
 | GPUs | hours | of linear |
 |---|---|---|
@@ -196,11 +198,11 @@ def simulated(gpus: int, unit: float, driver: float, opening: float) -> float:
     return end
 
 
-def measured_page() -> tuple[str, float]:
-    """The table of arrangements, and the driver's processor seconds a response."""
+def measured_page() -> tuple[str, float, float]:
+    """The table of arrangements, and of the last one the driver's processor seconds and the tokens a response."""
     lines = ["| | clock, ms a unit | against one | of it linear | workers' processor time, ms a unit | driver's |"]
     lines.append("|---|---|---|---|---|---|")
-    per_response = 0.0
+    per_response = tokens = 0.0
     with tempfile.TemporaryDirectory() as name:
         task = write_pairs(Path(name) / "pairs.jsonl", PAIRS)
         pair = write_checkpoints(Path(name))
@@ -216,16 +218,16 @@ def measured_page() -> tuple[str, float]:
                 lines.append(
                     "| {} | {:.0f} | {:.2f} | {:.2f} | {:.0f} | {:.1f} |".format(label.format(count), *numbers)
                 )
-                per_response = rate.driver / rate.responses
+                per_response, tokens = rate.driver / rate.responses, UNIT / rate.responses
                 print(lines[-1], flush=True)
-    return "\n".join(lines), per_response
+    return "\n".join(lines), per_response, tokens
 
 
 def main() -> None:
     """Measure and write the page."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     UNIT_TOKENS["cpu"] = UNIT
-    table, driver = measured_page()
+    table, driver, measured = measured_page()
     overhead, start = empty_unit()
     tokens_a_second = PEAK_FLOPS * USED / (2 * PARAMETERS)
     unit = UNIT_TOKENS["accelerator"] / tokens_a_second
@@ -258,6 +260,7 @@ def main() -> None:
         gigabytes=2 * PARAMETERS / 1e9,
         read=READ_BYTES / 1e9,
         driver=driver * 1e3,
+        measured=measured,
         rows="\n".join(rows),
     )
     RESULTS.write_text(text, encoding="utf-8")

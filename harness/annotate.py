@@ -113,8 +113,9 @@ def annotate(
     pairs = choose_pairs(_pool(candidates, rewarded), settings.choice)
     if not len(pairs.margin):
         raise UserError(f"No prompt of {data} gives a pair; most often: {_most_often(pairs)}.")
-    temperature = _temperature(settings, pairs, reward, labelled, set(candidates.prompt_ids))
     pairs = most_confident(pairs, settings.top)
+    _check_test(settings.test, candidates, pairs)
+    temperature = _temperature(settings, pairs, reward, labelled, set(candidates.prompt_ids))
     made = Made(candidates, rewarded, pairs, temperature, settings, options, load_registry(registry), whole)
     return Annotation(made.result(time.monotonic() - started), made.data, made.card())
 
@@ -195,6 +196,15 @@ def _check_cut(candidates: Candidates, *, keep: bool) -> None:
         )
 
 
+def _check_test(test: int, candidates: Candidates, pairs: Pairs) -> None:
+    items: set[int] = set(pairs.item.tolist())
+    kept = len({candidates.prompt_ids[item] for item in items})
+    if test >= kept:
+        raise UserError(
+            f"--test {test:,} leaves nothing to train on, as {kept:,} prompts give a pair: pass a smaller one."
+        )
+
+
 def _pool(candidates: Candidates, rewarded: Rewarded) -> Pool:
     items = candidates.items
     whole = (rewarded.rewards, np.maximum(rewarded.lengths, 1.0), candidates.distinct, candidates.cut)
@@ -207,6 +217,10 @@ def _read_labelled(
     """The labelled responses that the temperature is fitted on; UserError where they have no labels."""
     if not temperature.startswith("fit:"):
         return None
+    if scores is not None and judge is None:
+        raise UserError(
+            "--scores takes no labels of a file, which --temperature fit needs: pass --temperature auto or a number."
+        )
     source = temperature.removeprefix("fit:")
     asking = replace(options, columns=(), limit=None)
     found = read_candidates(source, asking, scores=scores)

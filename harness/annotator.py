@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import UserError
 from ..model_registry.checkpoint_files import find_checkpoint
-from ..model_registry.registry import Registry, load_registry
+from ..model_registry.registry import load_registry
 from ..tasks.catalog import load_task
 from ..tasks.item import prompt_hash
 from ..tasks.task import limited
@@ -22,7 +22,7 @@ from .rules import check_rules
 from .statistics.credits import credit
 from .tune import LOG, Tuned
 from .tuning.losses import require_training
-from .tuning.opening import open_start
+from .tuning.opening import Start, open_start, start_settings
 from .tuning.overlap import RECORD, is_training_prompt
 from .tuning.pairs import PreferenceRows, read_preferences
 from .tuning.run_folder import begin, check_empty, finished, versions, write_json
@@ -65,11 +65,13 @@ def train_annotator(
     rows = read_preferences(labelled)
     if not rows.paired:
         raise UserError(f"{labelled} holds single answers; a reward head is trained on pairs of chosen and rejected.")
-    settings = {"data": rows.content_hash, "model": model, "share": share, **asdict(training)}
+    start = open_start(model, known, options)
+    asked = {"data": rows.content_hash, "model": model, "share": share, **asdict(training)}
+    settings = asked | start_settings(start[0])
     done = finished(out, RECORD, settings)
     if done is not None:
         return Tuned(out, done)
-    return _train_annotator(labelled, rows, model, out, share, training, settings, known, options)
+    return _train_annotator(labelled, rows, start, out, share, training, settings, options)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,16 +131,15 @@ def check_annotator(folder: Path, data: str, *, allow_overlap: bool = False, opt
 def _train_annotator(
     labelled: str,
     rows: PreferenceRows,
-    model: str,
+    start: Start,
     out: Path,
     share: float,
     training: Training,
     settings: Mapping[str, Any],
-    known: Registry,
     options: Options,
 ) -> Tuned:
     started = time.monotonic()
-    group, tokenizer, local = open_start(model, known, options)
+    group, tokenizer, local = start
     # All that a user can mend in names and files is said before torch is imported.
     from .tuning.annotator import Annotator, save_annotator, train_head
     from .tuning.output import write_log

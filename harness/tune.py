@@ -14,7 +14,7 @@ from .options import Options
 from .progress import progress_bar
 from .scoring.load_options import LoadOptions
 from .tuning.losses import LOSSES, require_training
-from .tuning.opening import open_start, saved_dtype
+from .tuning.opening import Start, open_start, saved_dtype, start_settings
 from .tuning.pairs import PreferenceRows, read_preferences
 from .tuning.run_folder import begin, finished, versions, write_json
 from .tuning.settings import Training, processes
@@ -65,17 +65,19 @@ def tune(
     rows = read_preferences(data, weights, normalise=training.normalise_weights)
     if not rows.paired and training.loss != "kto":
         raise UserError(f"{data} holds single answers with labels, which --loss kto alone can use; pass it or pairs.")
-    known_settings = {"data": rows.content_hash, "model": model, "weights": weights, **asdict(training)}
-    done = finished(out, RUN, known_settings)
+    start = open_start(model, known, options)
+    asked = {"data": rows.content_hash, "model": model, "weights": weights, **asdict(training)}
+    settings = asked | start_settings(start[0])
+    done = finished(out, RUN, settings)
     if done is not None:
         return Tuned(out, done)
-    return _tune(data, rows, model, out, training, known_settings, known, options)
+    return _tune(data, rows, start, out, training, settings, known, options)
 
 
 def _tune(
     data: str,
     rows: PreferenceRows,
-    model: str,
+    start: Start,
     out: Path,
     training: Training,
     settings: Mapping[str, Any],
@@ -83,7 +85,7 @@ def _tune(
     options: Options,
 ) -> Tuned:
     started = time.monotonic()
-    group, tokenizer, local = open_start(model, known, options)
+    group, tokenizer, local = start
     # All that a user can mend in names and files is said before torch is imported.
     from .scoring.loading import fit_threads, load_model
     from .tuning.output import save_model, write_log, write_registry

@@ -44,7 +44,7 @@ class Candidates:
     labels: str
     """Where the grades come from."""
     rows: int
-    """Responses of the source, empty ones among them."""
+    """Responses of the source, empty ones and those of dropped prompts among them."""
     empty: int
     """Empty responses, which are left out."""
     dropped: tuple[tuple[str, str], ...] = field(default=())
@@ -102,7 +102,7 @@ def read_candidates(
         cut,
         tuple(found.prompt_ids),
         "the judge of the minilab's world" if judge else f"the grades of {source}",
-        len(found.numbers) + found.empty,
+        found.responses,
         found.empty,
         (*left_out, *found.dropped),
     )
@@ -141,12 +141,14 @@ class _Gathered:
     cut: "array[int]" = field(default_factory=lambda: array("b"))
     prompt_ids: list[str] = field(default_factory=list[str])
     dropped: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    responses: int = 0
     empty: int = 0
 
     def kept(self, items: Sequence[Item]) -> Iterator[Item]:
         """The items with two responses that are not empty, without the empty ones."""
         for item in items:
             full = [place for place, text in enumerate(item.responses) if text.strip()]
+            self.responses += len(item.responses)
             self.empty += len(item.responses) - len(full)
             if len(full) < 2:
                 self.dropped.append((item.id, "fewer than two responses that are not empty"))

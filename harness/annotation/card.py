@@ -24,6 +24,14 @@ _TRAINED: Final[Mapping[Format, str]] = {
     "unpaired": "KTOTrainer of TRL",
     "ranked": "trainers with a listwise loss",
 }
+_WEIGHTED: Final = " `cdr-eval tune` takes this folder, too, with the column `weight` (`--weights weight`)."
+_TUNED: Final[Mapping[Format, str]] = {
+    "preference": _WEIGHTED,
+    "reward": _WEIGHTED,
+    "simpo": _WEIGHTED,
+    "unpaired": " `cdr-eval tune --loss kto` takes this folder, too.",
+}
+"""What `tune` makes of those formats that it reads."""
 
 
 def card_text(annotation: Mapping[str, Any], kind: Format, session: "Session | None", statistics: pd.DataFrame) -> str:
@@ -67,8 +75,7 @@ def card_text(annotation: Mapping[str, Any], kind: Format, session: "Session | N
         'data = load_dataset("path/of/this/folder")',
         "```",
         "",
-        f"It is read by {_TRAINED[kind]} as it is. `cdr-eval tune` takes this folder, too"
-        f"{', with the column `weight` (`--weights weight`)' if kind == 'preference' else ''}.",
+        f"It is read by {_TRAINED[kind]} as it is.{_TUNED.get(kind, '')}",
         "",
         "## Licences",
         "",

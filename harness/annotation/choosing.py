@@ -17,9 +17,9 @@ from ..statistics.arrays import Codes, Floats, Mask
 
 Rule = Literal["best-random", "best-worst", "best-quantile", "all-pairs"]
 KEPT: Final = ""
-UNSCORED: Final = "fewer than two distinct responses that have a reward"
-CUT: Final = "fewer than two distinct responses that were not cut"
-EQUAL_TEXTS: Final = "fewer than two distinct responses"
+UNSCORED: Final = "fewer than {} distinct responses that have a reward"
+CUT: Final = "fewer than {} distinct responses that were not cut"
+EQUAL_TEXTS: Final = "fewer than {} distinct responses"
 EQUAL_REWARDS: Final = "all rewards are equal"
 NOT_CONFIDENT: Final = "not among the most confident"
 
@@ -153,7 +153,7 @@ def _usable(pool: Pool, prompt: slice, choice: Choice) -> tuple[Codes, str]:
     for mask, reason in steps:
         usable &= mask
         if usable.sum() < choice.min_distinct:
-            return np.flatnonzero(usable), reason
+            return np.flatnonzero(usable), reason.format(choice.min_distinct)
     return np.flatnonzero(usable), KEPT
 
 

@@ -95,7 +95,7 @@ class PreferenceData:
 
 
 def test_prompts(prompt_ids: Sequence[str], count: int) -> frozenset[str]:
-    """So many distinct prompts for the test split, by their hash alone: the same in every data set that has them."""
+    """So many of the prompts for the test split, by their hash alone: the same wherever the prompts are the same."""
     ordered = sorted(set(prompt_ids), key=lambda name: sha256(f"test {name}".encode()).hexdigest())
     return frozenset(ordered[:count])
 

@@ -242,6 +242,9 @@ class Made:
                 notes.append(f"{counts[name]:,} {one if counts[name] == 1 else many} {sentence}.")
         if not self.temperature.calibrated:
             notes.append(f"The temperature is {self.temperature.source}: confidences order pairs, and are no chances.")
+        missing = len(self.data.test - {self.candidates.prompt_ids[item] for item in self.pairs.item.tolist()})
+        if missing:
+            notes.append(f"Of {len(self.data.test):,} prompts drawn for the test split {missing:,} gave no pair.")
         return notes
 
 

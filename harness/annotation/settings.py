@@ -24,7 +24,7 @@ class Annotating:
     top: float = 1.0
     """Keep this share of the pairs, the most confident ones."""
     test: int = 0
-    """Prompts of the test split."""
+    """Prompts of the test split, drawn from all, whether they give a pair or not."""
     format: Format = "preference"
 
     def __post_init__(self) -> None:

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from ...errors import UserError
 from ..statistics.arrays import Codes, Estimate, Floats
-from ..statistics.confidence import calibration, folds_of, inverse_temperature
+from ..statistics.confidence import calibration, folds_of, inverse_temperature, largest_inverse_temperature
 from .settings import Weights
 
 
@@ -63,13 +63,18 @@ def auto_temperature(margin: Floats) -> Temperature:
 def fitted_temperature(margin: Floats, cluster: Codes, seed: int, source: str) -> Temperature:
     """Maximum likelihood of P(right) = σ(|m| / τ) on labelled pairs: margins (P,), positive where the label agrees.
 
-    Raises UserError where larger margins are no more often right.
+    Raises UserError where larger margins are no more often right, or all are: neither is a temperature.
     """
     inverse = inverse_temperature(margin)
     if inverse == 0:
         raise UserError(
             f"By the labels of {source} larger margins are no more often right, so that no temperature fits: pass "
             "another file, or --temperature auto."
+        )
+    if inverse == largest_inverse_temperature(margin):
+        raise UserError(
+            f"The margins separate right from wrong on the {len(margin):,} labelled pairs of {source}, so that the "
+            "likeliest temperature is 0: pass more of them, or --temperature auto."
         )
     folds = folds_of(cluster, np.random.default_rng(seed))
     error = calibration(margin, cluster, folds).error

@@ -46,7 +46,9 @@ if TYPE_CHECKING:
 @click.option("--temperature", default="auto", show_default=True, help="auto, fit:LABELLED-FILE or nats.")
 @click.option("--weight", default="confidence", show_default=True, help=f"{', '.join(WEIGHTS)}:A.")
 @click.option("--top", default="100%", show_default=True, help="Keep this share of the pairs, the most confident.")
-@click.option("--test", type=click.IntRange(min=0), default=0, show_default=True, help="Prompts of the test split.")
+@click.option(
+    "--test", type=click.IntRange(min=0), default=0, show_default=True, help="Prompts of DATA for the test split."
+)
 @click.option("--format", "form", type=click.Choice(FORMATS), default="preference", show_default=True)
 @output_options
 @scoring_options
@@ -54,7 +56,7 @@ def annotate(data: str, output: Output, **given: Any) -> None:
     """Make preference data of DATA, prompts with several responses each, by the reward of a pair of checkpoints.
 
     DATA is a file, folder or hub dataset such as `cdr-eval sample` writes. The output folder is a run directory and a
-    data set of the hub in one, which TRL's trainers and `cdr-eval tune` read as it is.
+    data set of the hub in one, which TRL's trainers read as it is, and `cdr-eval tune` but for text and ranked.
     """
     from ..annotate import annotate as annotated
     from ..annotate import score_shard

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 
 _TRAINING = (
     click.option("--learning-rate", "--lr", type=float, help="Default: the recipe's, or 1e-6 (annotator: 1e-5)."),
-    click.option("--batch", type=int, help="Pairs a step, over all processes; default 128 (annotator: 32)."),
-    click.option("--micro-batch", type=int, help="Pairs a process reads at once; default: up to 16."),
+    click.option(
+        "--batch", type=int, help="Pairs (kto: answers) a step, over all processes; default 128 (annotator: 32)."
+    ),
+    click.option("--micro-batch", type=int, help="Of them, those that a process reads at once; default: up to 16."),
     click.option("--epochs", type=float, help="Default 1 (annotator: 5)."),
     click.option("--warmup", type=float, help="Share of the steps, or their number from 1 on; default 0.1."),
     click.option("--weight-decay", type=float, help="Default 0."),

@@ -103,11 +103,11 @@ def share(right: Floats, cluster: Codes) -> Estimate:
 
 
 def inverse_temperature(margin: Floats) -> float:
-    """The maximum-likelihood 1/τ >= 0 of P(right) = σ(|margin| / τ); capped where the margins separate."""
+    """The maximum-likelihood 1/τ >= 0 of P(right) = σ(|margin| / τ); the largest where the margins separate."""
     size, right = np.abs(margin), credit(margin)
     if not size.any():
         return 0.0
-    most = _most(size)
+    most = largest_inverse_temperature(margin)
 
     def slope(inverse: float) -> float:
         return float(((right - expit(inverse * size)) * size).sum())
@@ -117,8 +117,9 @@ def inverse_temperature(margin: Floats) -> float:
     return most if slope(most) >= 0 else float(brentq(slope, 0.0, most, xtol=1e-9 * most))
 
 
-def _most(size: Floats) -> float:
-    """Where 1/τ is capped, of |margins| that are not all 0."""
+def largest_inverse_temperature(margin: Floats) -> float:
+    """At which all |margin| but the smallest are certain; not all may be 0."""
+    size = np.abs(margin)
     return 1e3 / float(np.median(size[size > 0]))
 
 
@@ -152,7 +153,7 @@ def _temperature(margin: Floats, cluster: Codes) -> Estimate:
     NaN where 1/τ reaches its cap: margins that separate right from wrong only say that τ is small.
     """
     inverse, size = inverse_temperature(margin), np.abs(margin)
-    if inverse > 0 and inverse >= _most(size):
+    if inverse > 0 and inverse >= largest_inverse_temperature(size):
         return Estimate(np.nan, np.nan, np.nan)
     probability = expit(inverse * size)
     curvature = float((size**2 * probability * (1 - probability)).sum())

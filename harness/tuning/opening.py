@@ -1,5 +1,6 @@
 """Finding the checkpoint that training starts from, with a template that ends its answers."""
 
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from ...errors import UserError
@@ -15,11 +16,13 @@ from .settings import processes
 if TYPE_CHECKING:
     import torch
 
+Start = tuple[Group, Any, LocalCheckpoint]
+"""Group, tokenizer with the template that training uses, and files of the checkpoint that training starts from."""
 _PROBE = Conversation((Turn(role="user", content="What is 2 + 2?"),), "4")
 
 
-def open_start(model: str, known: Registry, options: Options) -> tuple[Group, Any, LocalCheckpoint]:
-    """Group, tokenizer with the template that training uses, and files of a checkpoint. Raises UserError."""
+def open_start(model: str, known: Registry, options: Options) -> Start:
+    """Open a checkpoint to start from. Raises UserError."""
     if options.device not in {"auto", "cpu"}:
         raise UserError("Training runs on --device auto or cpu; choose GPUs with CUDA_VISIBLE_DEVICES.")
     checkpoint = find_checkpoint(model, known)
@@ -44,6 +47,13 @@ def open_start(model: str, known: Registry, options: Options) -> tuple[Group, An
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token or probe.text[slice(*probe.end_of_turn)]
     return group, tokenizer, member.local
+
+
+def start_settings(group: Group) -> dict[str, str]:
+    """Weights and template of the start, by which a run is known again: a name may come to mean others."""
+    member = group.members[0]
+    template = sha256(member.renderer.template.encode()).hexdigest()
+    return {"start_weights": member.local.weights, "template": template}
 
 
 def saved_dtype(local: LocalCheckpoint) -> "torch.dtype":

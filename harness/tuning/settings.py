@@ -39,9 +39,9 @@ class Training:
     """The ε of rDPO: the share of pairs whose label is thought to be wrong."""
     learning_rate: float = 1e-6
     batch: int = 128
-    """Pairs a step, over all processes."""
+    """Pairs a step, over all processes; single answers where the loss is KTO."""
     micro_batch: int | None = None
-    """Pairs a process reads at once; None takes the largest part of its share of the batch up to 16."""
+    """Of them, those that a process reads at once; None takes the largest part of its share of the batch up to 16."""
     epochs: float = 1.0
     max_length: int = 2048
     """Tokens of prompt and response."""
@@ -83,14 +83,14 @@ class Training:
         return LOSSES[self.loss].beta if self.beta is None else self.beta
 
     def batches(self, processes: int) -> tuple[int, int]:
-        """Pairs that a process reads at once, and how often before a step; UserError where they are not whole."""
+        """Rows that a process reads at once, and how often before a step; UserError where they are not whole."""
         share, rest = divmod(self.batch, processes)
         if rest or not share:
             raise UserError(f"A batch of {self.batch} does not divide among {processes} processes: change --batch.")
         micro = self.micro_batch or max(n for n in range(1, min(share, _MOST_AT_ONCE) + 1) if share % n == 0)
         if share % micro:
             raise UserError(
-                f"{share} pairs a process and step do not divide into micro-batches of {micro}: "
+                f"{share} rows a process and step do not divide into micro-batches of {micro}: "
                 "change --batch or --micro-batch."
             )
         return micro, share // micro

@@ -52,14 +52,20 @@ def test_a_human_errs_as_often_as_the_noise_says_and_weights_follow_confidence(t
         top = weights[f"BT, top {share}%, equal steps"]
         assert top.mean() == pytest.approx(share / 100, abs=0.01)
         assert labels.margin[top == 1].min() > labels.margin[top == 0].max()
-    assert weights["BT × oracle"].sum() == unequal.sum()
+    assert weights["BT × oracle"].all()
+    assert weights["BT × oracle, unequal pairs alone"].tolist() == unequal.tolist()
+    odd = np.arange(len(items)) % 2 == 1
+    wrong = weak_labels.labels_of(items, (better ^ odd).astype(np.float64), labels.margin)
+    left_out = weak_annotator.weights_of(weak_annotator.WAYS["BT × oracle"], wrong) == 0
+    assert left_out.tolist() == (unequal & odd).tolist()
 
 
 def test_annotators_label_what_they_have_not_learned_from_and_ways_to_use_it_are_compared(tmp_path, monkeypatch):
     for name in ("HEAD", "WEAK"):
         monkeypatch.setattr(weak_labels, name, replace(getattr(weak_labels, name), epochs=1.0))
-    lab, ways = Lab(tmp_path, 60, per_section=4), ("WS-DPO", "BT, top 30%, equal epochs")
-    plan = {weak_annotator.Place(0.2, loss, way): (0,) for loss, way in zip(("DPO", "IPO"), ways, strict=True)}
+    lab, top, human = Lab(tmp_path, 60, per_section=4), "BT, top 30%, equal epochs", weak_annotator.HUMAN
+    cells = {("WS-DPO", "DPO"): (0,), (top, "IPO"): (0,), (human, "DPO"): (0, 1), (human, "IPO"): (0,)}
+    plan = {weak_annotator.Place(0.2, loss, way): seeds for (way, loss), seeds in cells.items()}
     results = weak_annotator.experiment(lab, plan)
     assert list(results.arms) == list(plan)
     assert set(results.annotators) == {(0.2, "WS"), (0.2, "BT")}
@@ -68,9 +74,10 @@ def test_annotators_label_what_they_have_not_learned_from_and_ways_to_use_it_are
         {item.prompt[0]["content"] for item in labels.labels(source).items} for source in ("human on 30%", "human")
     )
     assert not learned & others
-    ws, top = results.arms.values()
+    ws, best, both, first = results.arms.values()
     assert len(others) == results.pairs == ws.pairs
-    assert top.pairs == round(0.3 * results.pairs)
+    assert best.pairs == round(0.3 * results.pairs)
+    assert (len(both.outcomes), both.right) == (2, first.right)
     assert "| WS-DPO |" in "\n".join(weak_annotator.report(lab, results, ""))
 
 

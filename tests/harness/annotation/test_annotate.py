@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -110,7 +111,10 @@ def test_a_column_of_scores_needs_no_model_and_is_what_is_written(annotated: Ann
         {"prompt": f"{k}?", "responses": [f"a{k}", f"b{k}", "c"], "all_rm_scores": [k * 1.0, 5.0, -1.0], "id": str(k)}
         for k in range(10)
     ]
-    made = annotated(write_rows(tmp_path / "scored.jsonl", rows), scores="all_rm_scores")
+    dropped = {"prompt": "x?", "responses": ["a", " "], "all_rm_scores": [1.0, 2.0], "id": "x"}
+    made = annotated(write_rows(tmp_path / "scored.jsonl", [*rows, dropped]), scores="all_rm_scores")
+    counts = made.result.run["annotation"]["counts"]
+    assert (counts["prompts"], counts["responses"], counts["empty"]) == (11, 32, 1)
     for split, row in made.data.rows():
         assert split == "train"
         scores = dict(zip(rows[int(row["id"])]["responses"], rows[int(row["id"])]["all_rm_scores"], strict=True))
@@ -119,6 +123,30 @@ def test_a_column_of_scores_needs_no_model_and_is_what_is_written(annotated: Ann
         assert row["reward_margin"] == row["score_chosen"] - row["score_rejected"]
     made.save(tmp_path / "out")
     assert made.result.run["checkpoints"] == []
+
+
+def test_the_mean_confidence_of_the_pairs_that_are_kept_is_one_half(annotated: Annotate):
+    made = annotated(settings=Annotating(top=0.3))
+    assert made.data.confidence.mean() == pytest.approx(0.5)
+
+
+def test_a_test_split_leaves_something_to_train_on_and_says_how_many_of_it_gave_no_pair(annotated: Annotate):
+    for count in (7, 100):
+        with pytest.raises(UserError, match=f"--test {count} leaves nothing to train on, as 7 prompts"):
+            annotated(settings=Annotating(top=0.3, test=count))
+    made = annotated(settings=Annotating(top=0.3, test=6))
+    drawn = {row["prompt_id"] for split, row in made.data.rows() if split == "test"}
+    assert f"Of 6 prompts drawn for the test split {6 - len(drawn)} gave no pair." in made.result.run["notes"]
+
+
+@pytest.mark.parametrize("change", [{"temperature": "5"}, {"test": 6}])
+def test_another_temperature_or_test_split_is_another_question(
+    change: dict[str, Any], annotated: Annotate, tmp_path: Path
+):
+    out = annotated().save(tmp_path / "out")
+    annotated().save(out)
+    with pytest.raises(UserError, match="holds a run of another question"):
+        annotated(settings=Annotating(**change)).save(out)
 
 
 def test_a_temperature_is_fitted_on_another_file_and_judged_out_of_fold(annotated: Annotate, tmp_path: Path):
@@ -142,6 +170,12 @@ def test_every_format_is_a_data_set_of_the_hub(form: str, annotated: Annotate, t
     assert {split: len(rows) for split, rows in data.items()} == info["splits"]
     assert set(data["train"]["prompt_id"]).isdisjoint(data["test"]["prompt_id"])
     assert "margin" not in data["train"].column_names
+    tune = "`cdr-eval tune" in made.card
+    assert tune == (form not in {"text", "ranked"})
+    if tune:
+        read = read_preferences(str(out), "weight" if "`--weights weight`" in made.card else None)
+        assert len(read.rows) == len(data["train"])
+        assert read.paired == ("--loss kto" not in made.card)
     rows = data["train"].to_list()
     assert len({row["id"] for row in rows}) == len(rows)
     if form == "ranked":

@@ -146,11 +146,12 @@ def test_prompts_without_a_pair_say_why():
     distinct, cut = np.ones(8, dtype=bool), np.zeros(8, dtype=bool)
     distinct[1], cut[5] = False, True
     of = Pool(list("abcd"), np.arange(5) * 2, rewards, np.ones(8), distinct, cut)
-    assert choose_pairs(of, Choice()).reasons == (EQUAL_TEXTS, UNSCORED, CUT, EQUAL_REWARDS)
+    reasons = tuple(reason.format(2) for reason in (EQUAL_TEXTS, UNSCORED, CUT, EQUAL_REWARDS))
+    assert choose_pairs(of, Choice()).reasons == reasons
     kept = choose_pairs(of, Choice(keep_truncated=True))
-    assert kept.reasons == (EQUAL_TEXTS, UNSCORED, "", EQUAL_REWARDS)
+    assert kept.reasons == (*reasons[:2], "", EQUAL_REWARDS)
     assert (kept.chosen.tolist(), kept.rejected.tolist()) == ([5], [4])
-    assert choose_pairs(of, Choice(keep_truncated=True, min_distinct=3)).reasons[2] == EQUAL_TEXTS
+    assert choose_pairs(of, Choice(keep_truncated=True, min_distinct=3)).reasons[2] == "fewer than 3 distinct responses"
 
 
 def test_the_most_confident_are_those_of_the_largest_margins():

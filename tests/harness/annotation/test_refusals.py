@@ -67,7 +67,11 @@ def test_more_than_half_of_the_responses_cut(tmp_path: Path):
 
 def test_a_temperature_file_without_labels(tmp_path: Path):
     data = write_rows(tmp_path / "a.jsonl", sampled_rows(3))
-    assert "has no labels" in refused(data, settings=Annotating(temperature=f"fit:{data}"))
+    fitted = Annotating(temperature=f"fit:{data}")
+    assert "has no labels" in refused(data, settings=fitted)
+    scored = [{"prompt": f"{k}?", "responses": ["a", "b"], "grades": [1, 0], "c": [0.5, k]} for k in range(4)]
+    data = write_rows(tmp_path / "b.jsonl", scored)
+    assert "--scores takes no labels" in refused(data, strong=None, weak=None, scores="c", settings=fitted)
 
 
 @pytest.mark.parametrize(

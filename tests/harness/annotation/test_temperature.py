@@ -36,6 +36,13 @@ def test_labels_that_margins_say_nothing_of_are_refused():
         fitted_temperature(margin, np.arange(50), 0, "FILE")
 
 
+def test_labels_that_are_all_right_are_too_few_for_a_temperature():
+    margin = np.random.default_rng(0).gamma(2.0, 10.0, 6)
+    with pytest.raises(UserError, match="on the 6 labelled pairs of FILE"):
+        fitted_temperature(margin, np.arange(6), 0, "FILE")
+    assert fitted_temperature(np.append(margin, -margin.min()), np.arange(7), 0, "FILE").value > 0
+
+
 def test_weights_are_the_published_functions_of_the_margin():
     margin = np.array([0.1, 1.0, 3.0])
     assert np.allclose(weight_of("confidence", 1.0)(margin, 2.0), 2 * (1 / (1 + np.exp(-margin / 2)) - 0.5))

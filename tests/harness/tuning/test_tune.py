@@ -3,13 +3,16 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
+from dataclasses import replace
 
 import pytest
 import torch
 from cdr_eval.errors import UserError
+from cdr_eval.harness.annotator import train_annotator
 from cdr_eval.harness.options import Options
 from cdr_eval.harness.tune import tune
 from cdr_eval.harness.tuning.losses import LOSSES
@@ -126,6 +129,20 @@ def test_a_run_that_is_done_is_not_done_again_and_another_is_refused(llamas, pai
     assert (out / "model" / "model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(UserError, match="other settings"):
         tune(str(pairs), training=Training(loss="ipo", **QUICK), **settings)
+
+
+@pytest.mark.parametrize("train", [tune, train_annotator])
+def test_a_start_whose_weights_or_template_changed_is_another_run(llamas, pairs, tmp_path, train):
+    start = shutil.copytree(llamas / "sft", tmp_path / "start")
+    out, training = tmp_path / "out", Training(loss="dpo", **QUICK)
+    train(str(pairs), model=str(start), out=out, training=training, options=CPU)
+    template = tmp_path / "template.jinja"
+    template.write_text((start / "chat_template.jinja").read_text() + "{# another #}")
+    with pytest.raises(UserError, match="other settings"):
+        train(str(pairs), model=str(start), out=out, training=training, options=replace(CPU, chat_template=template))
+    shutil.copy(llamas / "dpo" / "model.safetensors", start)
+    with pytest.raises(UserError, match="other settings"):
+        train(str(pairs), model=str(start), out=out, training=training, options=CPU)
 
 
 def test_numbers_that_are_not_finite_stop_training_at_their_step(llamas, pairs, tmp_path):
