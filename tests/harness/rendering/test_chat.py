@@ -9,7 +9,8 @@ from cdr_eval.tasks.conditioning import Conversation
 from cdr_eval.tasks.item import Turn
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from tokenizers import AddedToken, normalizers, processors
+from tokenizers import normalizers, processors
+from transformers import AddedToken
 
 from tests.checkpoints import TEMPLATES, TEXT, TOKENIZERS, byte_level_tokenizer, sentencepiece_tokenizer
 from tests.harness.rendering.hand_rendering import NO_SYSTEM, TRIMMING, Turns, hand_rendered, laid_along
