@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from ..tasks.criteria import DEFAULT_CRITERIA, load_criteria
 from ..tasks.minilab.judge import TrainingJudge
 from .annotation.candidates import Candidates, read_candidates
 from .annotation.choosing import Pairs, Pool, choose_pairs, most_confident
+from .annotation.dataset import test_prompts
 from .annotation.rewarding import (
     AnnotatorReward,
     ColumnReward,
@@ -172,7 +174,7 @@ def _asked(
         case PairReward():
             question, comparisons = reward.question(candidates.task), [reward.comparison]
         case ColumnReward():
-            column = reward.column
+            column = f"{reward.column} {sha256(np.asarray(candidates.rewards).tobytes()).hexdigest()}"
         case CombinedReward():
             options = replace(options, fitted=(reward.path,))
         case AnnotatorReward():
@@ -198,10 +200,11 @@ def _check_cut(candidates: Candidates, *, keep: bool) -> None:
 
 def _check_test(test: int, candidates: Candidates, pairs: Pairs) -> None:
     items: set[int] = set(pairs.item.tolist())
-    kept = len({candidates.prompt_ids[item] for item in items})
-    if test >= kept:
+    kept = {candidates.prompt_ids[item] for item in items}
+    if kept <= test_prompts(candidates.prompt_ids, test):
         raise UserError(
-            f"--test {test:,} leaves nothing to train on, as {kept:,} prompts give a pair: pass a smaller one."
+            f"--test {test:,} takes all of the {len(kept):,} prompts that give a pair, and leaves nothing to train on: "
+            "pass a smaller one."
         )
 
 

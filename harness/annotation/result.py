@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -200,6 +200,7 @@ class Made:
             load, scorer = LoadOptions("none", "none", False, False), "none"
         else:
             question, load, scorer = session.question, session.load, session.runner.settings.kind
+        question = replace(question, limited=self.candidates.limited)
         reports = {} if session is None else session.runner.reports
         return RunFacts(
             kind="annotation",

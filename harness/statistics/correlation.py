@@ -53,11 +53,11 @@ def pearson_permuted(x: Floats, y: Floats, chosen: NDArray[np.bool_]) -> Floats:
 
 
 def pearson_rows(x: Floats, y: Floats, weights: Floats) -> Floats:
-    """Pearson's r along the last axis of arrays that broadcast to (R, P): shape (R,)."""
-    x, y = x - x.mean(), y - y.mean()
+    """Pearson's r along the last axis of arrays that broadcast to (R, P): shape (R,), NaN for a row with one."""
+    x, y = x - np.nanmean(x), y - np.nanmean(y)
     wx, wy = weights * x, weights * y
     moments = (wx.sum(-1), wy.sum(-1), (wx * x).sum(-1), (wy * y).sum(-1), (wx * y).sum(-1))
-    return _from_moments(weights.sum(-1), *moments, np.mean(x**2), np.mean(y**2))
+    return _from_moments(weights.sum(-1), *moments, np.nanmean(x**2), np.nanmean(y**2))
 
 
 def spearman_resampled(x: Codes, y: Codes, weights: Floats) -> Floats:

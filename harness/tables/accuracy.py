@@ -71,7 +71,7 @@ def _reward_rows(labels: Sequence[Label], rewards: Floats, sample: Sample, *, by
     subset: list[Row] = []
     wider: dict[tuple[str, str], list[Row]] = {}
     length: list[Row] = []
-    chance = sample.chance()
+    chance, difference = sample.chance(), sample.length_difference
     right_chance = best_chance(sample.responses)
     for some in chunks(len(labels), sample.bootstrap.rows_at_once(sample.scopes)):
         found = sample.with_ties(rewards[some])
@@ -85,7 +85,9 @@ def _reward_rows(labels: Sequence[Label], rewards: Floats, sample: Sample, *, by
         if by_length:
             right = credit(sample.margins(rewards[some]))
             for k, label in enumerate(labels[some]):
-                length += _length_rows(label, found.value[k], right[k], (chance, right_chance), sample)
+                length += _length_rows(
+                    label, found.value[k], right[k], (chance, right_chance), difference, sample.clusters
+                )
     return [*subset, *(row for rows in wider.values() for row in rows), *length]
 
 
@@ -121,12 +123,11 @@ def _scope_rows(
 
 
 def _length_rows(
-    label: Label, credits: Floats, right: Floats, chances: tuple[Floats, Floats], sample: Sample
+    label: Label, credits: Floats, right: Floats, chances: tuple[Floats, Floats], difference: Floats, cluster: Codes
 ) -> Iterator[Row]:
     """Accuracy where the acceptable responses are longer, where shorter, and how often the longer kind is preferred:
     that is a matter of the margin's sign, `right`, with a chance of its own."""
-    longer, shorter = sample.length_difference > 0, sample.length_difference < 0
-    tied, cluster = right == 0.5, sample.clusters
+    longer, shorter, tied = difference > 0, difference < 0, right == 0.5
     for name, inside in (("chosen longer", longer), ("chosen shorter", shorter)):
         values = (credits[inside], chances[0][inside], tied[inside], cluster[inside])
         yield _wilson_row(label, ("length", name), *values)

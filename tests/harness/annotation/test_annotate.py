@@ -77,6 +77,11 @@ def test_what_is_left_out_is_counted_and_never_chosen(annotated: Annotate, sampl
     assert (finish[finish["role"] != ""]["finish"] == "length").any()
 
 
+def test_a_limit_is_told_where_it_left_prompts_out(annotated: Annotate):
+    notes = ["\n".join(annotated(options={"limit": limit}).result.run["notes"]) for limit in (20, 24)]
+    assert ["(--limit)" in text for text in notes] == [True, False]
+
+
 def test_the_same_text_of_one_prompt_has_one_reward(annotated: Annotate):
     found = annotated().result.table("responses")
     assert (found.groupby(["item", "text"], observed=True)["reward"].nunique() <= 1).all()
@@ -131,12 +136,12 @@ def test_the_mean_confidence_of_the_pairs_that_are_kept_is_one_half(annotated: A
 
 
 def test_a_test_split_leaves_something_to_train_on_and_says_how_many_of_it_gave_no_pair(annotated: Annotate):
-    for count in (7, 100):
-        with pytest.raises(UserError, match=f"--test {count} leaves nothing to train on, as 7 prompts"):
-            annotated(settings=Annotating(top=0.3, test=count))
-    made = annotated(settings=Annotating(top=0.3, test=6))
+    with pytest.raises(UserError, match="--test 100 takes all of the 7 prompts that give a pair"):
+        annotated(settings=Annotating(top=0.3, test=100))
+    made = annotated(settings=Annotating(top=0.3, test=7))
     drawn = {row["prompt_id"] for split, row in made.data.rows() if split == "test"}
-    assert f"Of 6 prompts drawn for the test split {6 - len(drawn)} gave no pair." in made.result.run["notes"]
+    assert len(drawn) < 7
+    assert f"Of 7 prompts drawn for the test split {7 - len(drawn)} gave no pair." in made.result.run["notes"]
 
 
 @pytest.mark.parametrize("change", [{"temperature": "5"}, {"test": 6}])
@@ -147,6 +152,18 @@ def test_another_temperature_or_test_split_is_another_question(
     annotated().save(out)
     with pytest.raises(UserError, match="holds a run of another question"):
         annotated(settings=Annotating(**change)).save(out)
+
+
+def test_other_values_of_a_column_of_scores_are_another_question(tmp_path: Path):
+    rows = [{"prompt": f"{i}?", "responses": ["a", "bb", "ccc"], "r": [1.0, 2.0, 3.0]} for i in range(8)]
+    upside_down = [{**row, "r": row["r"][::-1]} for row in rows]
+    data, out = tmp_path / "data.jsonl", tmp_path / "out"
+    for number, values in enumerate((rows, rows, upside_down)):
+        made = annotate(str(write_rows(data, values)), scores="r", options=Options(resamples=100))
+        if number < 2:
+            made.save(out)
+    with pytest.raises(UserError, match="holds a run of another question"):
+        made.save(out)
 
 
 def test_a_temperature_is_fitted_on_another_file_and_judged_out_of_fold(annotated: Annotate, tmp_path: Path):

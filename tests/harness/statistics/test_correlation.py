@@ -56,5 +56,13 @@ def test_pearson_survives_a_large_offset():
     assert np.isclose(correlation.pearson_rows(x[None], y[None], np.ones((1, 50)))[0], found)
 
 
+def test_an_undefined_resample_leaves_the_others_as_they_are():
+    rng = np.random.default_rng(0)
+    x, y, weights = rng.normal(size=(3, 20)), rng.normal(size=(3, 20)), np.ones((3, 20))
+    wanted = [stats.pearsonr(*rows)[0] for rows in zip(x, y, strict=True)]
+    y[1, 4] = np.nan
+    assert np.allclose(correlation.pearson_rows(x, y, weights), [wanted[0], np.nan, wanted[2]], equal_nan=True)
+
+
 def test_gaps_that_differ_by_rounding_are_ties():
     assert (correlation.ordinal_codes(np.array([0.1 + 0.2, 0.3, -0.0, 0.0])) == [1, 1, 0, 0]).all()

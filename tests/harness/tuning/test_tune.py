@@ -127,6 +127,10 @@ def test_a_run_that_is_done_is_not_done_again_and_another_is_refused(llamas, pai
     before = (out / "model" / "model.safetensors").stat().st_mtime_ns
     tune(str(pairs), training=Training(loss="dpo", **QUICK), **settings)
     assert (out / "model" / "model.safetensors").stat().st_mtime_ns == before
+    record = json.loads((out / "run.json").read_text())
+    record["settings"].pop("template")  # as an earlier version, which did not record it
+    (out / "run.json").write_text(json.dumps(record))
+    assert tune(str(pairs), training=Training(loss="dpo", **QUICK), **settings).record == record
     with pytest.raises(UserError, match="other settings"):
         tune(str(pairs), training=Training(loss="ipo", **QUICK), **settings)
 
