@@ -55,9 +55,9 @@ def grid_document(run: Run, pictures: Sequence[Picture]) -> Document:
 
 
 def main_benchmark(run: Run) -> str:
-    """The first benchmark for which pairs have a gap; empty where none has."""
-    known = (name for row in run.pairs for name, gap in row.gaps.items() if gap is not None)
-    return next(known, "")
+    """The first benchmark, in their order, for which a pair has a gap; empty where none has."""
+    names = run.pairs[0].gaps if run.pairs else ()
+    return next((name for name in names if any(row.gaps.get(name) is not None for row in run.pairs)), "")
 
 
 def _headings(run: Run) -> tuple[str, ...]:

@@ -162,8 +162,8 @@ def _point(size: int, name: str, credits: Floats, data: Compared) -> CurvePoint:
     judged = ~np.isnan(credits)
     value = float(np.mean(np.where(judged, credits, 0.0) @ weight / (judged @ weight)))
     error = Z * float(np.sqrt(variance_of_mean(credits, weight, cluster)))
-    n = len(np.unique(data.item[seen]))
-    return CurvePoint(size, name, n, Estimate(value, value - error, value + error))
+    n, least = len(np.unique(data.item[seen])), -1.0 if name == DIFFERENCE else 0.0
+    return CurvePoint(size, name, n, Estimate(value, max(value - error, least), min(value + error, 1.0)))
 
 
 def variance_of_mean(credits: Floats, weight: Floats, cluster: Codes) -> float:

@@ -57,7 +57,7 @@ def take_off(model: PreTrainedModel) -> None:
     layer: Any = import_module("peft.tuners.tuners_utils").BaseTunerLayer
     network: Any = model
     for name, module in list(network.named_modules()):
-        if isinstance(module, layer):
+        if isinstance(module, layer) and not name.endswith(".base_layer"):  # whose wrapper is in the list, too
             network.set_submodule(name, module.get_base_layer())
     del model.peft_config
 

@@ -51,7 +51,7 @@ def analyse_pair(data: ItemData, *, seed: int) -> dict[str, pd.DataFrame]:
 
 
 def _row_of(data: ItemData, number: int, fold: Codes) -> Iterator[tuple[str, list[object]]]:
-    scored = ~np.isnan(data.margin[number]) & ~np.isnan(data.credit[number])
+    scored = np.isfinite(data.margin[number]) & ~np.isnan(data.credit[number])  # infinite: all grades are equal
     if not scored.any():
         return
     margin, right, difference = data.margin[number, scored], data.credit[number, scored], data.length_difference[scored]

@@ -23,6 +23,7 @@ POOR = {
     "always wrong": data(-np.ones(ITEMS)),
     "nothing scored": data(np.full(ITEMS, np.nan)),
     "one item scored": data(np.where(np.arange(ITEMS) < ITEMS - 1, np.nan, MARGIN)),
+    "items of equal grades": data(np.where(np.arange(ITEMS) < 10, np.inf, MARGIN)),
     "equal lengths": data(MARGIN, np.zeros(ITEMS)),
 }
 
