@@ -37,8 +37,10 @@ def serving(folder: Path, *arguments: str) -> Iterator[tuple[str, subprocess.Pop
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     with subprocess.Popen(line, stdout=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stdout is not None
-        yield f"http://127.0.0.1:{int(process.stdout.readline())}", process
-        process.kill()
+        try:
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}", process
+        finally:
+            process.kill()
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +88,8 @@ def test_the_address_is_no_part_of_a_score_s_identity(
 def test_a_server_says_how_much_it_reads_and_is_asked_by_the_name_that_it_has(llamas: Path) -> None:
     with serving(llamas / "sft", "--list", "--longest", "40") as (url, _):
         spec = f"local-completions,base_url={url}"
-        scorer = LmEvalScorer(spec, str(llamas / "sft"), "float32", "cpu", 4096, 4096)
+        path = str(llamas / "sft")
+        scorer = LmEvalScorer(spec, path, "float32", "cpu", 4096, 4096, names=(path,))
         fits = ScoringRequest(tuple(range(3, 42)), (38,))
         assert len(list(scorer.score([fits]))) == 1
         longer = ScoringRequest(tuple(range(3, 43)), (39,))
