@@ -207,9 +207,10 @@ class ChatRenderer:
 
     def _of_head(self, text: RenderedText, encoded: Encoded, place: int) -> bool:
         """Whether a token stands before the response, of which it took in the white space in front."""
+        if encoded.ids[place] not in self._stripping:
+            return False
         left, right = encoded.offsets[place - encoded.shared]
-        written = left + len(text.text[left:right].rstrip())
-        return encoded.ids[place] in self._stripping and written <= text.response[0]
+        return left + len(text.text[left:right].rstrip()) <= text.response[0]
 
     def _fit(self, request: ScoringRequest, text: RenderedText) -> Rendering:
         """Cut an over-long prompt from its left, keeping BOS, and never the response; or all of it from its right."""

@@ -90,7 +90,7 @@ def share(right: Floats, cluster: Codes) -> Estimate:
     or all are 1, which says nothing of clusters, their number. A mean outside [0, 1], which the rule ties can give, is
     an end of its interval.
     """
-    n, clusters = len(right), len(np.unique(cluster))
+    n, clusters = len(right), np.count_nonzero(np.bincount(cluster))
     if not n:
         return Estimate(np.nan, np.nan, np.nan)
     mean = float(right.mean())
