@@ -46,8 +46,8 @@ PAGE = """# Scoring on workers of Ray
 
 `python -m benchmarks.scale_out`: {pairs:,} short pairs by two Llamas of 6 million parameters, units of {unit:,}
 tokens, float32, {cores} cores, at a load of {load:.1f} before: above half of the cores the clock tells what other work
-left over, and more workers or threads than cores share them in any case. Measured between the first {first:.0%} and {last:.0%}
-of the units. What Ray adds to a unit is the driver's part.
+left over, and more workers or threads than cores share them in any case. Measured between the first {first:.0%}
+and {last:.0%} of the units. What Ray adds to a unit is the driver's part.
 
 {table}
 
