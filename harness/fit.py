@@ -118,4 +118,4 @@ def _labelled(question: Question, options: Options) -> Question:
             f"The labelled items of {task.name} are about {problems} problems, and a fit is judged on others than it "
             f"has seen, which takes {FOLDS}: label items of more problems, or {WITHOUT}."
         )
-    return replace(question, task=task, limited=len(task.items) < len(whole.items))
+    return replace(question, task=task)

@@ -49,8 +49,6 @@ class Question:
     variants: tuple[Variant, ...]
     cut: Official = field(default_factory=Official)
     """To how many tokens conversations are cut, and where; by default to what the models read."""
-    limited: bool = False
-    """Whether a limit left items out."""
 
 
 def ask(
@@ -83,8 +81,7 @@ def ask(
     asked = replace(asked, criteria=options.criteria or own)
     criteria = load_criteria(asked.criteria)
     cut = asked.official if options.protocol == "official" else Official()
-    drawn = len(asked.items) < len(whole.items)
-    return Question(asked, criteria, select_variants(variants, declare_variants(criteria)), cut, drawn)
+    return Question(asked, criteria, select_variants(variants, declare_variants(criteria)), cut)
 
 
 def own_criteria(family: Family | None) -> Path:

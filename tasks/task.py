@@ -77,6 +77,8 @@ class Task:
     official: Official = field(default_factory=Official)
     reading: ReadingNotes = field(default_factory=ReadingNotes)
     """What became of the source's rows."""
+    limited: bool = False
+    """Whether a limit left items out."""
 
     def section_of(self, subset: str) -> str | None:
         """The section that a subset belongs to, None where the task has no sections."""
@@ -133,7 +135,7 @@ def limited(task: Task, limit: int | None, seed: int) -> Task:
     kept = sorted(place for subset, found in units.items() for place in _drawn(found, taken[subset], rng))
     if not kept:
         raise UserError(f"A limit of {limit} leaves no item, since those of a group stay together; pass more.")
-    return replace(task, items=Items(task.items[place] for place in kept))
+    return replace(task, items=Items(task.items[place] for place in kept), limited=True)
 
 
 def _drawn(units: Sequence[Sequence[int]], most: int, rng: np.random.Generator) -> list[int]:

@@ -49,8 +49,6 @@ class Candidates:
     """Empty responses, which are left out."""
     dropped: tuple[tuple[str, str], ...] = field(default=())
     """(prompt, reason) of what became no item."""
-    limited: bool = False
-    """Whether a limit left prompts out."""
 
     @property
     def items(self) -> Items:
@@ -85,7 +83,6 @@ def read_candidates(
     reading = Reading(source, _layout(source, rows, asking, scores), rows, strict=asking.strict, unlabelled=True)
     whole = Task(source_name(source), source, Items(reading), (), Path(), PAIRWISE)
     task = limited(whole, asking.limit, asking.seed)
-    fewer = len(task.items) < len(whole.items)
     found = _Gathered(scores is not None, judge, frozenset(seen))
     items = Items(found.kept(task.items))
     task = replace(task, items=items, reading=replace(reading.notes, duplicates=0))
@@ -108,7 +105,6 @@ def read_candidates(
         found.responses,
         found.empty,
         (*left_out, *found.dropped),
-        fewer,
     )
 
 

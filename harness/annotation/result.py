@@ -1,9 +1,10 @@
 """From chosen pairs to what is written: run.json, the tables, the data set and its card."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -200,7 +201,6 @@ class Made:
             load, scorer = LoadOptions("none", "none", False, False), "none"
         else:
             question, load, scorer = session.question, session.load, session.runner.settings.kind
-        question = replace(question, limited=self.candidates.limited)
         reports = {} if session is None else session.runner.reports
         return RunFacts(
             kind="annotation",

@@ -283,7 +283,7 @@ def _notes(facts: RunFacts, counts: Mapping[str, Mapping[str, int]]) -> list[str
     ]
     if facts.scored:
         notes += _gap_notes(facts) if facts.kind in ("grid", "fit") else _pair_gap(facts)
-    if facts.question.limited:
+    if facts.question.task.limited:
         notes.append(_limit_note(facts.question.task, facts.options.seed))
     return notes
 
