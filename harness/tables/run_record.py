@@ -92,7 +92,6 @@ def used_scores(facts: RunFacts) -> dict[str, dict[str, BenchmarkScore]]:
 
 def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
     """The content of run.json."""
-    task = facts.question.task
     counts = _counts(facts.scored)
     return {
         "format": RUN_FORMAT,
@@ -105,20 +104,8 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
         "seed": facts.options.seed,
         "resamples": facts.options.resamples,
         "mean_per_token": facts.options.mean,
-        "task": {
-            "name": task.name,
-            "source": task.source,
-            "content_hash": task.items.content_hash,
-            "items": len(task.items),
-            "responses": len(task.items.chars),
-            "rule": "; ".join(dict.fromkeys(rule_text(r) for r in (*(s.rule for s in task.sections), task.rule))),
-            "sections": {section.name: dict(section.counts) for section in task.sections},
-            "overall": task.overall,
-            "levels": list(task.levels),
-            "styles": list(task.styles),
-            "missing_subsets": missing_subsets(task),
-        },
-        "criteria": str(task.criteria),
+        "task": _task(facts.question.task),
+        "criteria": str(facts.question.task.criteria),
         "domains": {name: domain.instruction for name, domain in facts.question.criteria.domains.items()},
         "routes": {name: dict(route) for name, route in facts.question.criteria.routes.items()},
         "scoring": {
@@ -150,6 +137,22 @@ def run_record(facts: RunFacts, ties: int) -> dict[str, Any]:
             *facts.notes,
             *_notes(facts, counts),
         ],
+    }
+
+
+def _task(task: Task) -> dict[str, Any]:
+    return {
+        "name": task.name,
+        "source": task.source,
+        "content_hash": task.items.content_hash,
+        "items": len(task.items),
+        "responses": len(task.items.chars),
+        "rule": "; ".join(dict.fromkeys(rule_text(r) for r in (*(s.rule for s in task.sections), task.rule))),
+        "sections": {section.name: dict(section.counts) for section in task.sections},
+        "overall": task.overall,
+        "levels": list(task.levels),
+        "styles": list(task.styles),
+        "missing_subsets": missing_subsets(task),
     }
 
 
