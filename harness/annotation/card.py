@@ -88,8 +88,9 @@ def card_text(annotation: Mapping[str, Any], kind: Format, session: "Session | N
 def _facts(annotation: Mapping[str, Any], session: "Session | None") -> list[str]:
     choice, temperature = annotation["choice"], annotation["temperature"]
     lines = [f"- choice: {', '.join(f'{key} {value}' for key, value in choice.items())}"]
-    error = temperature["error"]
-    judged = f", calibration error out of fold {error[0]:.3f} [{error[1]:.3f}, {error[2]:.3f}]" if error else ""
+    value, low, high = temperature["error"] or (None, None, None)
+    judged = "" if value is None else f", calibration error out of fold {value:.3f}"
+    judged += "" if low is None else f" [{low:.3f}, {high:.3f}]"
     lines.append(f"- temperature: {temperature['value']:.6g} nats ({temperature['source']}{judged})")
     lines.append(f"- column `weight`: {annotation['weights']}; share of pairs kept: {annotation['top']:g}")
     if session is not None:

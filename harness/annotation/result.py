@@ -19,7 +19,7 @@ from ...tasks.criteria import DEFAULT_CRITERIA, load_criteria
 from ..options import Options
 from ..question import Question
 from ..scoring.load_options import LoadOptions
-from ..statistics.arrays import Mask
+from ..statistics.arrays import Estimate, Mask
 from ..statistics.credits import credit
 from ..tables.best_of_n import best_of_table
 from ..tables.item_tables import ItemData, analyse_pair
@@ -101,7 +101,7 @@ class Made:
                 "source": tau.source,
                 "calibrated": tau.calibrated,
                 "pairs": tau.pairs,
-                "error": None if tau.error is None else [tau.error.value, tau.error.low, tau.error.high],
+                "error": None if tau.error is None else _known(tau.error),
             },
             "splits": self.data.splits,
             "counts": self._counts,
@@ -247,6 +247,11 @@ class Made:
         if missing:
             notes.append(f"Of {len(self.data.test):,} prompts drawn for the test split {missing:,} gave no pair.")
         return notes
+
+
+def _known(found: Estimate) -> list[float | None]:
+    """Value and ends of the interval, where it has one."""
+    return [None if math.isnan(number) else number for number in (found.value, found.low, found.high)]
 
 
 def _sampling_record(source: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from ...errors import UserError
 from ..statistics.arrays import Codes, Estimate, Floats
-from ..statistics.confidence import calibration, folds_of, inverse_temperature, largest_inverse_temperature
+from ..statistics.confidence import calibration, folds_of, inverse_temperature, separates
 from .settings import Weights
 
 
@@ -71,7 +71,7 @@ def fitted_temperature(margin: Floats, cluster: Codes, seed: int, source: str) -
             f"By the labels of {source} larger margins are no more often right, so that no temperature fits: pass "
             "another file, or --temperature auto."
         )
-    if inverse == largest_inverse_temperature(margin):
+    if separates(margin, inverse):
         raise UserError(
             f"The margins separate right from wrong on the {len(margin):,} labelled pairs of {source}, so that the "
             "likeliest temperature is 0: pass more of them, or --temperature auto."

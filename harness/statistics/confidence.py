@@ -3,7 +3,8 @@
 All functions take one reward's margins (items,), best acceptable response less best other: scored items only, at
 least one. `right` (items,) are the items' credits. Calibration is of the comparison that the margin is of: right
 where it is positive, half right at a tie; |margin| = 0 is then one half whatever a rule's chance is. Intervals allow
-for clusters of items (linearised, by clusters) and are at 95%.
+for clusters of items (linearised, by clusters) and are at 95%; of other than shares there is none (NaN) with fewer
+than LEAST_UNITS clusters, nor where the standard error is 0.
 """
 
 from dataclasses import dataclass
@@ -11,11 +12,11 @@ from typing import Final
 
 import numpy as np
 from scipy.optimize import brentq
-from scipy.special import expit
+from scipy.special import expit, stdtrit
 
 from .arrays import Codes, Estimate, Floats
 from .credits import credit
-from .intervals import Z, wilson
+from .intervals import LEAST_UNITS, TAILS, Z, telling, wilson
 
 FRACTIONS: Final = tuple(round(0.05 * k, 2) for k in range(1, 21))
 BINS: Final = 10
@@ -78,26 +79,27 @@ def selection_area(margin: Floats, right: Floats, cluster: Codes) -> Estimate:
     tail_accuracy = np.cumsum((top / rank)[::-1])[::-1]
     area = float(top.mean())
     influence = (top + right * tail_inverse - tail_accuracy - area) / n
-    error = _clustered_error(influence, cluster[order])
-    low, high = max(area - Z * error, 0.0), min(area + Z * error, 1.0)
-    return Estimate(area, min(low, area), max(high, area))
+    return _within(area, _clustered_error(influence, cluster[order]))
 
 
 def share(right: Floats, cluster: Codes) -> Estimate:
     """Mean of credits with Wilson's interval at the effective n that clustering leaves; NaN without values.
 
-    Effective n = n / max(1, clustered variance of the mean / its variance under independence); where all values are 0
-    or all are 1, which says nothing of clusters, their number. A mean outside [0, 1], which the rule ties can give, is
-    an end of its interval.
+    Effective n of m clusters = n (t_{n-1} / t_{m-1})² / max(1, m / (m - 1) · clustered variance of the mean / its
+    variance under independence), t Student's quantile (Korn and Graubard 1998): n where each item is a cluster. It is m
+    where all values are 0 or all are 1, which says nothing of clusters, and where m < LEAST_UNITS. A mean outside
+    [0, 1], which the rule ties can give, is an end of its interval.
     """
-    n, clusters = len(right), np.count_nonzero(np.bincount(cluster))
+    n, clusters = len(right), _count(cluster)
     if not n:
         return Estimate(np.nan, np.nan, np.nan)
     mean = float(right.mean())
     independent = mean * (1 - mean) / n
     effective = float(clusters)
-    if independent > 0 and clusters < n:
-        effective = n / max(1.0, _clustered_error((right - mean) / n, cluster) ** 2 / independent)
+    if independent > 0 and LEAST_UNITS <= clusters < n:
+        variance = _clustered_variance((right - mean) / n, cluster) * clusters / (clusters - 1)
+        tails = float(stdtrit(n - 1, TAILS[1]) / stdtrit(clusters - 1, TAILS[1]))
+        effective = n * tails**2 / max(1.0, variance / independent)
     low, high = wilson(mean, effective)
     return Estimate(mean, min(low, mean), max(high, mean))
 
@@ -107,7 +109,7 @@ def inverse_temperature(margin: Floats) -> float:
     size, right = np.abs(margin), credit(margin)
     if not size.any():
         return 0.0
-    most = largest_inverse_temperature(margin)
+    most = _largest_inverse_temperature(margin)
 
     def slope(inverse: float) -> float:
         return float(((right - expit(inverse * size)) * size).sum())
@@ -117,10 +119,9 @@ def inverse_temperature(margin: Floats) -> float:
     return most if slope(most) >= 0 else float(brentq(slope, 0.0, most, xtol=1e-9 * most))
 
 
-def largest_inverse_temperature(margin: Floats) -> float:
-    """At which all |margin| but the smallest are certain; not all may be 0."""
-    size = np.abs(margin)
-    return 1e3 / float(np.median(size[size > 0]))
+def separates(margin: Floats, inverse: float) -> bool:
+    """Whether the likeliest 1/τ lies at its cap: all but the smallest margins separate right from wrong."""
+    return inverse > 0 and inverse >= _largest_inverse_temperature(margin)
 
 
 def folds_of(cluster: Codes, rng: np.random.Generator) -> Codes:
@@ -150,17 +151,18 @@ def calibration(margin: Floats, cluster: Codes, fold: Codes) -> Calibration:
 def _temperature(margin: Floats, cluster: Codes) -> Estimate:
     """τ over all items; the interval is that of 1/τ (sandwich standard error by clusters), inverted.
 
-    NaN where 1/τ reaches its cap: margins that separate right from wrong only say that τ is small.
+    NaN where the margins separate right from wrong.
     """
     inverse, size = inverse_temperature(margin), np.abs(margin)
-    if inverse > 0 and inverse >= largest_inverse_temperature(size):
+    if separates(margin, inverse):
         return Estimate(np.nan, np.nan, np.nan)
     probability = expit(inverse * size)
     curvature = float((size**2 * probability * (1 - probability)).sum())
     score = (credit(margin) - probability) * size
-    error = _clustered_error(score, cluster) / curvature if curvature > 0 else 0.0
-    low, high = inverse - Z * error, inverse + Z * error
-    return Estimate(*(1 / end if end > 0 else np.inf for end in (inverse, high, low)))
+    error = _clustered_error(score, cluster) / curvature if curvature > 0 else np.nan
+    ends = np.maximum([inverse, inverse + Z * error, inverse - Z * error], 0.0)
+    with np.errstate(divide="ignore"):
+        return Estimate(*(1 / ends).tolist())
 
 
 def _error(residual: Floats, place: Codes, cluster: Codes) -> Estimate:
@@ -168,8 +170,7 @@ def _error(residual: Floats, place: Codes, cluster: Codes) -> Estimate:
     n = len(residual)
     excess = np.bincount(place, residual, minlength=BINS)
     value = float(np.abs(excess).sum() / n)
-    error = _clustered_error((np.sign(excess)[place] * residual - value) / n, cluster)
-    return Estimate(value, max(value - Z * error, 0.0), min(value + Z * error, 1.0))
+    return _within(value, _clustered_error((np.sign(excess)[place] * residual - value) / n, cluster))
 
 
 def _error_if_calibrated(confidence: Floats, place: Codes) -> float:
@@ -178,6 +179,26 @@ def _error_if_calibrated(confidence: Floats, place: Codes) -> float:
     return float(np.sqrt(2 / np.pi * variance).sum() / len(confidence))
 
 
+def _largest_inverse_temperature(margin: Floats) -> float:
+    """At which all |margin| but the smallest are certain; not all may be 0."""
+    size = np.abs(margin)
+    return 1e3 / float(np.median(size[size > 0]))
+
+
+def _within(value: float, error: float) -> Estimate:
+    """A share with its interval, which ends at 0 and 1 or at a value outside of them."""
+    low, high = np.clip([value - Z * error, value + Z * error], 0.0, 1.0)
+    return Estimate(value, float(np.minimum(low, value)), float(np.maximum(high, value)))
+
+
 def _clustered_error(influence: Floats, cluster: Codes) -> float:
-    """Standard error of a statistic from its items' influences, which sum to about 0."""
-    return float(np.sqrt((np.bincount(cluster, influence) ** 2).sum()))
+    """Standard error of a statistic from its items' influences, which sum to about 0; NaN where it says nothing."""
+    return float(telling(np.sqrt([_clustered_variance(influence, cluster)]), _count(cluster))[0])
+
+
+def _clustered_variance(influence: Floats, cluster: Codes) -> float:
+    return float((np.bincount(cluster, influence) ** 2).sum())
+
+
+def _count(cluster: Codes) -> int:
+    return int(np.count_nonzero(np.bincount(cluster)))

@@ -10,7 +10,7 @@ from .arrays import Floats
 TAILS: Final = (0.025, 0.975)
 Z: Final = float(ndtri(TAILS[1]))
 LEAST_UNITS: Final = 5
-"""With fewer units to leave out, a jackknife says next to nothing."""
+"""With fewer units to leave out, a jackknife says next to nothing, and nor does a sum over clusters."""
 LEAST_ERROR: Final = 1e-12
 """A standard error below is rounding."""
 
@@ -23,6 +23,11 @@ def wilson(share: float, n: float, level: float = 0.95) -> tuple[float, float]:
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
+
+
+def telling(error: Floats, units: int) -> Floats:
+    """Standard errors (...) from so many units, NaN where they say nothing: of fewer than LEAST_UNITS, and where 0."""
+    return np.where((error > LEAST_ERROR) & (units >= LEAST_UNITS), error, np.nan)
 
 
 def percentile_interval(resampled: Floats, axis: int = 0) -> tuple[Floats, Floats]:

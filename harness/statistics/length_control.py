@@ -14,7 +14,7 @@ from scipy.special import expit
 
 from .arrays import Codes, Estimate, Floats
 from .credits import credit
-from .intervals import Z, fisher_interval
+from .intervals import Z, fisher_interval, telling
 
 PRIOR: Final = 1.0
 """Ridge of the logistic fit, as a prior of variance 1/PRIOR on either coefficient: finite for separated data."""
@@ -67,7 +67,10 @@ def _jackknifed(margin: Floats, difference: Floats, cluster: Codes) -> Estimate:
 
 
 def _logistic(right: Floats, length: Floats, cluster: Codes) -> tuple[Estimate, Estimate]:
-    """P(right) = σ(α + β length): accuracy σ(α) at equal length, and β (Newton's method, sandwich errors)."""
+    """P(right) = σ(α + β length): accuracy σ(α) at equal length, and β (Newton's method, sandwich errors).
+
+    No interval (NaN) where an error says nothing, as that of β with all lengths equal.
+    """
     x = np.stack([np.ones_like(length), length], axis=1)
     beta = np.zeros(2)
     for _ in range(30):
@@ -80,7 +83,8 @@ def _logistic(right: Floats, length: Floats, cluster: Codes) -> tuple[Estimate, 
     scores = x * (right - expit(x @ beta))[:, None]
     by_cluster = np.stack([np.bincount(cluster, column) for column in scores.T])
     bread = np.linalg.inv(hessian)
-    error = np.sqrt((bread @ by_cluster @ by_cluster.T @ bread).diagonal())
+    variance = (bread @ by_cluster @ by_cluster.T @ bread).diagonal()
+    error = telling(np.sqrt(variance), len(np.unique(cluster)))
     low, high = beta - Z * error, beta + Z * error
     accuracy = Estimate(*(float(expit(float(logits[0]))) for logits in (beta, low, high)))
     return accuracy, Estimate(float(beta[1]), float(low[1]), float(high[1]))

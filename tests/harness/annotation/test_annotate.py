@@ -175,6 +175,12 @@ def test_a_temperature_is_fitted_on_another_file_and_judged_out_of_fold(annotate
         made.data.confidence[0], 2 / (1 + np.exp(-made.data.pairs.margin[0] / found["value"])) - 1, atol=1e-12
     )
     assert len(table)
+    write_rows(labelled, sampled_rows(60, seed=1)[:4])
+    settings = Annotating(temperature=f"fit:{labelled}", choice=Choice(rule="all-pairs"))
+    few = annotated(minilab_judge=True, settings=settings)
+    assert few.result.run["annotation"]["temperature"]["error"][1:] == [None, None]
+    assert re.search(r"calibration error out of fold 0\.\d+\)", few.card)
+    few.save(tmp_path / "few")
 
 
 @pytest.mark.parametrize("form", FORMATS)

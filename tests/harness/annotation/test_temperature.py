@@ -28,6 +28,9 @@ def test_a_fitted_temperature_is_the_one_that_the_labels_were_drawn_with():
     found = fitted_temperature(margin, np.arange(20_000), 0, "FILE")
     assert abs(found.value - 25) < 1.5
     assert found.calibrated and found.error is not None and found.error.value < 0.02
+    assert not np.isnan(found.error.high)
+    few = fitted_temperature(margin, np.arange(20_000) % 4, 0, "FILE").error
+    assert few is not None and few.value < 0.02 and np.isnan([few.low, few.high]).all()
 
 
 def test_labels_that_margins_say_nothing_of_are_refused():

@@ -62,6 +62,17 @@ def test_intervals_cover_at_their_rate():
     assert abs(np.mean(covered) - 0.95) < 0.045
 
 
+@pytest.mark.parametrize("clusters", [4, 5])
+def test_with_few_clusters_or_equal_lengths_there_is_no_interval(clusters):
+    margin, length, _ = sample(100)
+    found = length_control(margin, length, np.arange(100) % clusters)
+    ends = [end for estimate in (found.accuracy, found.slope) for end in (estimate.low, estimate.high)]
+    assert np.isnan(ends).all() == (clusters < 5)
+    equal = length_control(margin, np.zeros(100), np.arange(100))
+    assert equal.slope.value == 0 and np.isnan([equal.slope.low, equal.slope.high]).all()
+    assert equal.accuracy.low < equal.accuracy.value < equal.accuracy.high
+
+
 TRUE_PARTIAL = length_control(*sample(200_000, taste=0.5, seed=999)).partial_correlation.value
 
 
