@@ -181,16 +181,20 @@ def _domains(data: Annotated) -> Iterator[Row]:
 
 
 def _variants(data: Annotated) -> Iterator[Row]:
-    """Whether another variant would choose the same response: share, and Cohen's κ against choosing at random."""
+    """Whether another variant would choose the same response: share, and Cohen's κ against choosing at random.
+
+    Prompts of which it gives no response a reward are left out.
+    """
     r, best = data.responses, data.best
     count = r.sums(data.usable)
     for name, rewards in data.others.items():
         known = np.where(data.usable, rewards, -np.inf)
         most = np.maximum.reduceat(np.where(np.isnan(known), -np.inf, known), r.starts)
         tops = known == most[r.owners]
-        same = np.where(best >= 0, tops[best] / r.sums(tops), np.nan)
+        kept = (best >= 0) & np.isfinite(most)
+        same = np.where(kept, tops[best] / np.maximum(r.sums(tops), 1), np.nan)
         rows = {"same choice": same}
-        chance = float(np.mean(1 / count[best >= 0])) if (best >= 0).any() else np.nan
+        chance = float(np.mean(1 / count[kept])) if kept.any() else np.nan
         rows["κ of the choice"] = (same - chance) / (1 - chance)
         for topic, statistic, _, n, value, low, high in _means("variants", rows, data.bootstrap):
             yield topic, statistic, name, n, value, low, high

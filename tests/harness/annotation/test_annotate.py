@@ -20,10 +20,13 @@ import pytest
 from cdr_eval.errors import UserError
 from cdr_eval.harness import Options, evaluate_pair
 from cdr_eval.harness.annotate import Annotation, annotate
-from cdr_eval.harness.annotation.choosing import Choice
+from cdr_eval.harness.annotation.choosing import Choice, Pairs
 from cdr_eval.harness.annotation.formats import FORMATS
 from cdr_eval.harness.annotation.settings import Annotating
+from cdr_eval.harness.annotation.statistics import Annotated, statistic_rows
 from cdr_eval.harness.annotator import CWPO, train_annotator
+from cdr_eval.harness.statistics.credits import Responses
+from cdr_eval.harness.statistics.resampling import Bootstrap
 from cdr_eval.harness.tuning.annotator import load_annotator
 from cdr_eval.harness.tuning.pairs import read_preferences
 from cdr_eval.reports.write import write_reports
@@ -234,6 +237,30 @@ def test_the_choice_of_another_variant_is_set_beside_without_a_further_pass(anno
     same = table[(table["statistic"] == "same choice") & (table["name"] == "vanilla")]["value"].item()
     kappa = table[(table["statistic"] == "κ of the choice") & (table["name"] == "vanilla")]["value"].item()
     assert 0 <= same <= 1 and kappa <= same
+
+
+def test_a_prompt_that_another_variant_gives_no_reward_is_no_agreement():
+    three, chosen = np.arange(3), np.array([0, 2, 5])
+    pairs = Pairs(three, chosen, chosen + 1, np.ones(3), ("", "", ""), 0, 0)
+    counts, none = np.array([2, 3, 2]), np.full(7, np.nan)
+    responses = Responses(counts, none, np.zeros(7, dtype=int), ("",) * 3, ("",) * 3, {})
+    data = Annotated(
+        pairs,
+        confidence=np.full(3, 0.5),
+        rewards=np.array([2.0, 1.0, 2.0, 1.0, np.nan, 2.0, 1.0]),
+        lengths=np.ones(7),
+        numbers=np.array([0, 1, 0, 1, 2, 0, 1]),
+        first=np.arange(7),
+        usable=np.arange(7) != 4,
+        responses=responses,
+        subsets=("all",) * 3,
+        domains=("",) * 3,
+        clusters=three,
+        others={"judge-safety": np.array([5.0, 4.0, np.nan, np.nan, np.nan, 1.0, 9.0])},
+        bootstrap=Bootstrap.of(three, np.zeros(3, dtype=int), 100, 0),
+    )
+    found = {row[1]: row[3:5] for row in statistic_rows(data) if row[0] == "variants"}
+    assert found == {"same choice": (2, 0.5), "κ of the choice": (2, 0.0)}
 
 
 def test_a_judge_says_nothing_of_how_long_the_responses_are(annotated: Annotate, tmp_path: Path):
