@@ -164,12 +164,12 @@ def evaluate_questions(
 
 def _check_estimable(comparisons: Sequence[Comparison], questions: Sequence[Question], options: Options) -> None:
     """Raise UserError where a question is about items without labels, and agreement cannot answer it."""
-    without = [question.task for question in questions if options.ignore_labels or not has_labels(question.task)]
+    without = [question for question in questions if options.ignore_labels or not has_labels(question.task)]
     if without:
         from .tables.unlabelled import check_estimable
 
-        for task in without:
-            check_estimable(task, [pair for comparison in comparisons for pair in comparison.pairs])
+        for question in without:
+            check_estimable(question, [pair for comparison in comparisons for pair in comparison.pairs])
 
 
 def _going_on(

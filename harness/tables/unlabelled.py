@@ -11,14 +11,13 @@ from ...errors import UserError
 from ...reports.run_format.frames import make_frame
 from ...reports.run_format.run_info import MEAN_FILE, MEAN_PAIRS
 from ...tasks.conditioning import IDENTITY
-from ...tasks.task import Task
 from ..alignment_gap.recommend import recommend
 from ..fitted import fitted_terms
 from ..fitted_file import FITTED_FORMAT, FittedFile
 from ..fitting.agreement import Agreement, agreement, disjoint, identified, sign_p_value
 from ..fitting.compared import Compared, unlabelled
 from ..fitting.controls import MOST_EXPLAINED, control
-from ..question import has_labels
+from ..question import Question, has_labels
 from ..rules import responses_of
 from ..statistics.arrays import Codes, Floats, Mask
 from ..statistics.credits import credit
@@ -98,8 +97,15 @@ def _compared(facts: RunFacts, rewards: Floats) -> Compared:
     return unlabelled(rewards, responses_of(items), clusters, facts.options.seed)[0]
 
 
-def check_estimable(task: Task, pairs: Sequence[tuple[str, str]]) -> None:
-    """Raise UserError where agreement cannot say anything of a task's items or of pairs (strong, weak)."""
+def check_estimable(question: Question, pairs: Sequence[tuple[str, str]]) -> None:
+    """Raise UserError where agreement cannot say anything of a question's variants or items, or of (strong, weak)."""
+    task, variants = question.task, question.variants
+    if not any(variant.uses_weak for variant in variants):
+        raise UserError(
+            "Without labels accuracies are estimated from how pairs of checkpoints agree, and no variant of "
+            f"{', '.join(variant.name for variant in variants)} takes both: pass one that does with --variants, such "
+            "as vanilla."
+        )
     labels = [(strong, weak, "") for strong, weak in pairs]
     _check_identified(disjoint(*_ends(labels, _once(labels, ""))))
     if len(task.items) < LEAST_ITEMS:
@@ -178,7 +184,7 @@ def _pairs_table(facts: RunFacts, labels: Sequence[Label], data: Compared, found
     estimate, resampled = (np.concatenate([each, 1 - each], axis=-1) for each in (found.accuracy, found.resampled))
     ends = np.concatenate([low, 1 - high]), np.concatenate([high, 1 - low])
     known = np.concatenate([truth, 1 - truth])
-    size = {m.local.name: m.local.checkpoint.parameters for g in facts.scored for m in g.group.members}
+    size = {m.local.name: m.local.parameters for g in facts.scored for m in g.group.members}
     sizes = {name: np.nan if number is None else float(number) for name, number in size.items()}
     parameters = np.array([sizes[s] + sizes[w] for s, w, _ in both])
     units = np.full(len(both), len(np.unique(data.cluster)))

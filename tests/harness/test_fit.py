@@ -13,6 +13,7 @@ from cdr_eval.harness.annotate import annotate
 from cdr_eval.harness.cli.main import cli
 from cdr_eval.harness.fit import fit
 from cdr_eval.harness.fitted_file import read_fitted
+from cdr_eval.model_registry.registry import load_registry
 from cdr_eval.reports.run_format.reading import read_run
 from cdr_eval.tasks.catalog import load_task, task_of_rows
 from cdr_eval.tasks.item import Item
@@ -244,6 +245,9 @@ def test_a_grid_of_items_without_labels_estimates_what_their_labels_would_say(fo
     assert again["accuracy"].to_numpy() == pytest.approx(measured.loc[list(again.index)].to_numpy())
     assert "place among the responses" not in set(seeing.table("controls")["control"])
     assert np.corrcoef(again["estimate"], again["accuracy"])[0, 1] > 0.8
+    models = [f"mine-{name}={load_registry().find(name).model}/." for name in NAMES]
+    unregistered = evaluate_grid(models=models, task=str(folder / "unlabelled.jsonl"), options=options)
+    assert unregistered.table("unlabelled")["cheapest"].sum() == 1, "by the parameters that the files say"
 
 
 def test_an_estimate_without_labels_from_too_little_is_refused_before_anything_is_scored(folder: Path):
@@ -254,6 +258,8 @@ def test_an_estimate_without_labels_from_too_little_is_refused_before_anything_i
         assert "takes five checkpoints" in refused(folder, "grid", *four, *task, *shard)
         told = refused(folder, "grid", "--models", MODELS, *task, "--tokens", "3", *shard)
         assert "unlabelled has no labels: leave it out" in told
+        told = refused(folder, "grid", "--models", MODELS, *task, "--variants", "likelihood,judge-safety", *shard)
+        assert "no variant of likelihood, judge-safety takes both" in told
     assert cdr_eval("plan", "--models", MODELS, *task, "--store", folder / "store").code == 0
     assert "an estimate without labels takes 20" in refused(
         folder, "grid", "--models", f"{MODELS},minilab-kto", *task, "--limit", "19"
