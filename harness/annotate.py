@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import UserError
-from ..model_registry.registry import load_registry
+from ..model_registry.registry import Registry, load_registry
 from ..tasks.criteria import DEFAULT_CRITERIA, load_criteria
 from ..tasks.minilab.judge import TrainingJudge
 from .annotation.candidates import Candidates, read_candidates
@@ -96,7 +96,8 @@ def annotate(
     """
     started = time.monotonic()
     settings, options = settings or Annotating(), options or Options()
-    reward = _reward(strong, weak, scores, annotator, fitted, variant, compare, registry, options)
+    known = load_registry(registry)
+    reward = _reward(strong, weak, scores, annotator, fitted, variant, compare, known, options)
     if settings.format == "text" and not isinstance(reward, PairReward):
         raise UserError("--format text is rendered by the template of --strong and --weak: pass them, or another.")
     judge = TrainingJudge() if minilab_judge else None
@@ -106,19 +107,15 @@ def annotate(
     labelled = _read_labelled(settings.temperature, scores, judge, options)
     if isinstance(reward, CombinedReward):
         reward.opened(candidates)
-    whole = _asked(candidates, reward, settings, options, judged=minilab_judge)
+    whole = _asked(candidates, reward, labelled, settings, known, options, judged=minilab_judge)
     asked(whole)
     # All that a user can mend in the data is said before torch is imported.
     from .annotation.result import Made
 
     rewarded = reward.rewards(candidates)
-    pairs = choose_pairs(_pool(candidates, rewarded), settings.choice)
-    if not len(pairs.margin):
-        raise UserError(f"No prompt of {data} gives a pair; most often: {_most_often(pairs)}.")
-    pairs = most_confident(pairs, settings.top)
-    _check_test(settings.test, candidates, pairs)
+    pairs = _kept(candidates, rewarded, settings)
     temperature = _temperature(settings, pairs, reward, labelled, set(candidates.prompt_ids))
-    made = Made(candidates, rewarded, pairs, temperature, settings, options, load_registry(registry), whole)
+    made = Made(candidates, rewarded, pairs, temperature, settings, options, known, whole)
     return Annotation(made.result(time.monotonic() - started), made.data, made.card())
 
 
@@ -145,7 +142,7 @@ def _reward(
     fitted: Path | None,
     variant: str,
     compare: Sequence[str],
-    registry: Sequence[Path],
+    registry: Registry,
     options: Options,
 ) -> Reward:
     given = [strong is not None or weak is not None, scores is not None, annotator is not None, fitted is not None]
@@ -155,17 +152,24 @@ def _reward(
         if compare:
             raise UserError("--compare sets variants of a pair side by side: pass --strong and --weak instead.")
         if fitted is not None:
-            return CombinedReward(fitted, read_fitted(fitted), load_registry(registry), options)
+            return CombinedReward(fitted, read_fitted(fitted), registry, options)
         return ColumnReward(scores) if scores is not None else AnnotatorReward(annotator or Path(), options)
     if sum(given) != 1 or strong is None or weak is None:
         raise UserError(
             "Pass --strong and --weak for the reward of a pair, or --scores COLUMN, --annotator DIR or --reward FILE."
         )
-    return PairReward.of(strong, weak, variant, compare, load_registry(registry), options)
+    return PairReward.of(strong, weak, variant, compare, registry, options)
 
 
 def _asked(
-    candidates: Candidates, reward: Reward, settings: Annotating, options: Options, *, judged: bool
+    candidates: Candidates,
+    reward: Reward,
+    labelled: Candidates | None,
+    settings: Annotating,
+    registry: Registry,
+    options: Options,
+    *,
+    judged: bool,
 ) -> dict[str, Any]:
     """What run.json will say of the question; `judged`: the labels are those of the minilab's judge."""
     criteria, comparisons, column = options.criteria or DEFAULT_CRITERIA, [], ""
@@ -174,19 +178,35 @@ def _asked(
         case PairReward():
             question, comparisons = reward.question(candidates.task), [reward.comparison]
         case ColumnReward():
-            column = f"{reward.column} {sha256(np.asarray(candidates.rewards).tobytes()).hexdigest()}"
+            column = f"{reward.column} {_column_hash(candidates)}"
         case CombinedReward():
             options = replace(options, fitted=(reward.path,))
         case AnnotatorReward():
             options = replace(options, annotators=(reward.folder,))
     return {
-        **asked_of("annotation", question, comparisons, options),
+        **asked_of("annotation", question, comparisons, registry, options),
         **settings_record(settings),
         "temperature": settings.temperature,
+        "temperature_labels": labelled and [labelled.task.items.content_hash, _column_hash(labelled)],
         "test": settings.test,
         "scores": column,
         "minilab_judge": judged,
     }
+
+
+def _column_hash(candidates: Candidates) -> str:
+    """SHA-256 of the rewards that a column holds; empty where none does."""
+    return "" if candidates.rewards is None else sha256(candidates.rewards.tobytes()).hexdigest()
+
+
+def _kept(candidates: Candidates, rewarded: Rewarded, settings: Annotating) -> Pairs:
+    """The chosen pairs. Raises UserError where there are none, or none to train on."""
+    pairs = choose_pairs(_pool(candidates, rewarded), settings.choice)
+    if not len(pairs.margin):
+        raise UserError(f"No prompt of {candidates.task.source} gives a pair; most often: {_most_often(pairs)}.")
+    pairs = most_confident(pairs, settings.top)
+    _check_test(settings.test, candidates, pairs)
+    return pairs
 
 
 def _check_cut(candidates: Candidates, *, keep: bool) -> None:

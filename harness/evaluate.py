@@ -154,7 +154,7 @@ def evaluate_questions(
     ]
     others = [*names, *(row.info["name"] for rows in annotators for row in rows)]
     fitted = [open_fitted(options.fitted, question, registry, options, others) for question in questions]
-    asked = [asked_of(kind, question, comparisons, options) for question in questions]
+    asked = [asked_of(kind, question, comparisons, registry, options) for question in questions]
     return _going_on(
         kind,
         comparisons,

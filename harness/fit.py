@@ -76,7 +76,7 @@ def fit(
         for checkpoint in comparison.checkpoints
     ]
     under = list(dict.fromkeys(str(term) for _, term in terms))
-    whole = {**asked_of("fit", question, [comparison], options), "conditionings": under}
+    whole = {**asked_of("fit", question, [comparison], known, options), "conditionings": under}
     asked(whole)
     from .executors import open_executor
     from .session import open_session

@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
@@ -102,7 +102,9 @@ def _opened(task: "TaskLike", options: Options) -> Task:
     return task_of_rows(cast(Any, task), columns=options.columns, strict=options.strict)
 
 
-def asked_of(kind: str, question: Question, comparisons: Sequence[Comparison], options: Options) -> dict[str, Any]:
+def asked_of(
+    kind: str, question: Question, comparisons: Sequence[Comparison], registry: Registry, options: Options
+) -> dict[str, Any]:
     """All that decides a run's numbers, as run.json will say it: an earlier run that was asked the same is known by it.
 
     Of items and files it is what they hold; of checkpoints where they are, since they may change while one trains.
@@ -113,7 +115,9 @@ def asked_of(kind: str, question: Question, comparisons: Sequence[Comparison], o
     return {
         "kind": kind,
         "task": {"name": task.name, "content_hash": task.items.content_hash},
+        "rules": _digest(json.dumps(_rules(task))),
         "checkpoints": [[[c.name, c.model, c.revision] for c in comparison.checkpoints] for comparison in comparisons],
+        "registry": _digest(json.dumps([_entries(one, registry, options.score_source) for one in comparisons])),
         "self_pairs": any(strong == weak for comparison in comparisons for strong, weak in comparison.pairs),
         "variants": [variant.name for variant in question.variants],
         "criteria": criteria_hash(question),
@@ -122,6 +126,23 @@ def asked_of(kind: str, question: Question, comparisons: Sequence[Comparison], o
         "fitted": [_digest(read_fitted(path).text()) for path in options.fitted],
         **{name: getattr(options, name) for name in _DECISIVE},
     }
+
+
+def _rules(task: Task) -> list[Any]:
+    """What gives the task's items their credits and adds them up."""
+    levels = {name: asdict(rule) for name, rule in task.levels.items()}
+    return [[asdict(section) for section in task.sections], asdict(task.rule), levels, task.styles, task.overall]
+
+
+def _entries(comparison: Comparison, registry: Registry, source: str | None) -> list[Any]:
+    """What the registry says of a comparison's family and checkpoints that decides numbers."""
+    family, names = comparison.family, [checkpoint.name for checkpoint in comparison.checkpoints]
+    of_family, of_each = {"chat_template", "end_of_turn", "default_benchmark"}, {"stage", "objective", "trained_from"}
+    return [
+        family and family.model_dump(include=of_family),
+        [checkpoint.model_dump(include={*of_each, "parameters"}) for checkpoint in comparison.checkpoints],
+        [[(b, s.value, s.source) for b, s in registry.used_scores(name, source, names).items()] for name in names],
+    ]
 
 
 def criteria_hash(question: Question) -> str:

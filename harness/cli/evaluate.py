@@ -184,7 +184,9 @@ def _evaluate(selection: Selection, variants: str, run: Run, output: Output) -> 
     kind, options = selection.kind, run.options
     asked = split(variants)
     questions = ask_tasks(run.tasks, asked, comparisons, known, options, labelled=kind == "pair")
-    out, folders = run_folders(kind, selection.name, comparisons, questions, options, output.out, output.overwrite)
+    out, folders = run_folders(
+        kind, selection.name, comparisons, questions, known, options, output.out, output.overwrite
+    )
     results = evaluate_questions(kind, comparisons, questions, known, options)
     if len(results) == 1:
         _finish(results[0], out, output)

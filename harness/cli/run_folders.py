@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
+from ...model_registry.registry import Registry
 from ...reports.run_format.out_folder import check_out
 from ..comparisons import Comparison
 from ..options import Options
@@ -19,6 +20,7 @@ def run_folders(
     name: str,
     comparisons: Sequence[Comparison],
     questions: Sequence[Question],
+    registry: Registry,
     options: Options,
     out: Path | None,
     overwrite: bool,
@@ -28,7 +30,7 @@ def run_folders(
     Without `out` it is runs/NAME-on-TASK, or the first of NAME-on-TASK-2, -3, ... that holds no other run. Raises
     UserError where `out` holds another run and `overwrite` does not say to replace it.
     """
-    asked = [asked_of(kind, question, comparisons, options) for question in questions]
+    asked = [asked_of(kind, question, comparisons, registry, options) for question in questions]
     if out is not None:
         return out, _checked(out, asked, overwrite)
     tasks = "-".join(stem(question.task.name) for question in questions)

@@ -8,25 +8,37 @@ from typing import Any
 from ...errors import UserError
 
 
-def check_out(out: Path, asked: Mapping[str, Any], *, overwrite: bool = False) -> None:
+def check_out(
+    out: Path, asked: Mapping[str, Any], left_out: Mapping[str, str] | None = None, *, overwrite: bool = False
+) -> None:
     """Refuse a folder that holds anything but an earlier run that was asked the same, as its run.json says.
 
-    A run that does not say it, of an earlier version, may be of any question and is kept, too. Raises UserError;
-    `overwrite` lets a run of another question be replaced.
+    A run that does not say it, of an earlier version, may be of any question and is kept, too; one that says less than
+    is said now is known by what it says. A run that has a checkpoint which is among `left_out` now, each with why, is
+    kept as well. Raises UserError; `overwrite` lets any run be replaced.
     """
     if out.exists() and not (out / "run.json").is_file() and (not out.is_dir() or any(out.iterdir())):
         raise UserError(f"{out} exists and is not a run directory, so it is not overwritten; pass another with --out.")
     if overwrite or not (out / "run.json").is_file():
         return
-    earlier = _asked_in(out / "run.json")
-    if earlier is None or earlier != asked:
-        run = "a run of another question" if earlier else "a run that does not say what it was asked"
-        raise UserError(f"{out} holds {run}; pass another --out, or --overwrite to replace it.")
+    run = _run_in(out / "run.json")
+    earlier = run.get("asked")
+    if not earlier or earlier != {key: asked[key] for key in asked if key in earlier}:
+        told = "a run of another question" if earlier else "a run that does not say what it was asked"
+        raise UserError(f"{out} holds {told}; pass another --out, or --overwrite to replace it.")
+    lost = {name: why for name, why in (left_out or {}).items() if name not in run.get("left_out", {})}
+    if lost:
+        name, why = next(iter(lost.items()))
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise UserError(
+            f"{out} holds a run of the same question with {name}{more}, left out now ({why.rstrip('.')}); pass another "
+            "--out, or --overwrite to replace it: every score is kept."
+        )
 
 
-def _asked_in(file: Path) -> object:
+def _run_in(file: Path) -> dict[str, Any]:
+    """Empty where it cannot be read."""
     try:
-        run: Any = json.loads(file.read_text(encoding="utf-8"))
-        return run.get("asked")
-    except (OSError, ValueError, AttributeError):
-        return None
+        return dict(json.loads(file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return {}

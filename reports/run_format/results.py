@@ -99,12 +99,13 @@ class RunResult:
     ) -> Path:
         """Write the run directory, replacing an earlier run of the same question there; `overwrite` replaces any run.
 
+        One that has a checkpoint which this run had to leave out is not replaced.
         `add_reports` writes more files into the folder that it is given. Everything is written beside `out` first and
         then renamed, so that a failure leaves the earlier run. Raises UserError where it cannot be written, and
         TypeError or pydantic's ValidationError where the run does not fit the schema.
         """
         out = Path(out)
-        check_out(out, self.run.get("asked", {}), overwrite=overwrite)
+        check_out(out, self.run.get("asked", {}), self.run.get("left_out", {}), overwrite=overwrite)
         try:
             with hidden_folder(out) as hidden:
                 made = hidden / "run"

@@ -78,6 +78,12 @@ def test_the_command_line_exits_with_3_and_writes_the_run(llamas: Path, broken: 
     again = cdr_eval(*arguments, "--resamples", 100)
     assert again.code == 3, again.err
     assert list(RunResult.load(out).run["left_out"]) == ["broken"]
+    (other / FILE).write_bytes(b"")
+    before = (out / "run.json").read_bytes()
+    less = cdr_eval(*arguments, "--resamples", 100)
+    assert less.code == 2, less.err
+    assert f"{out} holds a run of the same question with other, left out now (" in less.err
+    assert (out / "run.json").read_bytes() == before
 
 
 def test_a_shard_goes_on_without_it_too(llamas: Path, broken: Path, tmp_path: Path) -> None:

@@ -168,6 +168,18 @@ def test_other_values_of_a_column_of_scores_are_another_question(tmp_path: Path)
         made.save(out)
 
 
+def test_other_labels_of_the_file_of_a_temperature_are_another_question(annotated: Annotate, tmp_path: Path):
+    settings, out = Annotating(temperature=f"fit:{tmp_path / 'labelled.jsonl'}"), tmp_path / "out"
+    for seed, same in ((1, True), (1, True), (2, False)):
+        write_rows(tmp_path / "labelled.jsonl", sampled_rows(60, seed=seed))
+        made = annotated(minilab_judge=True, settings=settings)
+        if same:
+            made.save(out)
+        else:
+            with pytest.raises(UserError, match="holds a run of another question"):
+                made.save(out)
+
+
 def test_a_temperature_is_fitted_on_another_file_and_judged_out_of_fold(annotated: Annotate, tmp_path: Path):
     labelled = write_rows(tmp_path / "labelled.jsonl", sampled_rows(60, seed=1))
     made = annotated(minilab_judge=True, settings=Annotating(temperature=f"fit:{labelled}"))

@@ -23,6 +23,7 @@ from cdr_eval.reports.run_format.checksums import CHECKSUMS
 from cdr_eval.reports.run_format.frames import declared_columns, make_frame
 from cdr_eval.reports.run_format.tables import TABLES
 from cdr_eval.reports.write import write_reports
+from cdr_eval.tasks.catalog import load_task
 from pydantic import ValidationError
 
 from tests.checkpoints import CHATML
@@ -82,10 +83,13 @@ Asked = Callable[..., dict[str, Any]]
 def asked(llamas: Path, task: str) -> Asked:
     """What run.json would say that a pair of these options, and of this strong checkpoint, is asked."""
 
-    def told(options: Options, strong: str = str(llamas / "sft")) -> dict[str, Any]:
-        known = load_registry()
-        pair = pair_of(strong, str(llamas / "base"), known)
-        return asked_of("pair", ask(task, ["vanilla"], pair, known, options), pair, options)
+    def told(
+        options: Options, strong: str = str(llamas / "sft"), weak: str = str(llamas / "base"), **more: Any
+    ) -> dict[str, Any]:
+        known = load_registry(more.get("registry", ()))
+        pair = pair_of(strong, weak, known)
+        question = ask(more.get("task", task), ["vanilla"], pair, known, options)
+        return asked_of("pair", question, pair, known, options)
 
     return told
 
@@ -306,6 +310,18 @@ def test_the_same_question_with_new_answers_takes_the_place_of_the_old(pair: Run
     assert RunResult.load(out).run["notes"] == ["again"]
 
 
+def test_a_run_of_an_earlier_version_is_known_by_what_it_says(pair: RunResult, tmp_path: Path):
+    out = pair.save(tmp_path / "run")
+    less = {key: value for key, value in pair.run["asked"].items() if key not in ("rules", "registry")}
+    for seed, says in ((0, True), (1, False)):
+        (out / "run.json").write_text(json.dumps({**pair.run, "asked": {**less, "seed": seed}}))
+        if says:
+            pair.save(out)
+        else:
+            with pytest.raises(UserError, match="holds a run of another question"):
+                pair.save(out)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -340,6 +356,27 @@ def test_files_are_known_by_what_they_hold_and_how_the_work_is_done_is_not_asked
     template.write_text(CHATML + " ")
     assert asked(replace(settings, criteria=criteria)) != same
     assert asked(replace(settings, chat_template=template)) != rendered
+
+
+def test_the_registry_s_scores_and_templates_and_the_rule_are_asked_labels_are_not(
+    asked: Asked, settings: Options, task: str, tmp_path: Path
+):
+    def told(**changed: Any) -> dict[str, Any]:
+        record = {"name": "minilab-sft", "label": "S", **changed}
+        family = {"name": "minilab", "description": "d", "members": []}
+        found = {"sources": {"mine": {"title": "Mine"}}, "checkpoints": [record], "families": [family]}
+        if "chat_template" in record:
+            family["chat_template"] = record.pop("chat_template")
+        (tmp_path / "registry.yaml").write_text(yaml.safe_dump(found))
+        return asked(settings, "minilab-sft", "minilab-base", registry=[tmp_path / "registry.yaml"])
+
+    whole = asked(settings, "minilab-sft", "minilab-base")
+    assert told() == whole
+    assert told(scores=[{"benchmark": "new", "value": 1.0, "source": "mine"}]) != whole
+    assert told(chat_template=CHATML) != whole
+    plain = load_task(task)
+    assert asked(settings, task=plain) == asked(settings)
+    assert asked(settings, task=replace(plain, rule=replace(plain.rule, tie=0.0))) != asked(settings)
 
 
 def test_checkpoints_of_one_name_in_two_folders_are_two(asked: Asked, settings: Options, llamas: Path, tmp_path: Path):
