@@ -68,12 +68,7 @@ def sample_responses(
     Raises UserError for everything that the caller can mend.
     """
     sampling, options = sampling or Sampling(), options or Options()
-    if out.suffix not in SUFFIXES:
-        raise UserError(f"{out} must end in {' or '.join(SUFFIXES)}: pass another --out.")
-    check_device(options.device)
-    check_executor(options)
-    if options.quantise is not None or options.tensor_parallel > 1:
-        raise UserError("Responses are sampled from whole models as they are: leave quantise and tensor_parallel out.")
+    _check(out, options)
     known = load_registry(registry)
     checkpoint = find_checkpoint(model, known)
     asked, notes = _read(prompts, limit)
@@ -82,13 +77,14 @@ def sample_responses(
     group = open_group([checkpoint], [], known.common_family([checkpoint]), known, options)
     # All that a user can mend in names and files is said before torch is imported.
     from .executors import sampling_executor
-    from .generation.blocks import SamplingJob, blocks_of, encode, end_of_turn, sample_blocks
+    from .generation.blocks import SamplingJob, blocks_of, context_of, encode, end_of_turn, sample_blocks
 
     member = group.members[0]
     with sampling_executor(options) as executor:
         load = executor.load
-        encoded, too_long = encode(asked, member.renderer, sampling.max_new_tokens)
-        settings = _settings(asked, member, load, sampling)
+        context, shortened = context_of(member, load)
+        encoded, too_long = encode(asked, member.renderer, sampling.max_new_tokens, context)
+        settings = _settings(asked, member, load, sampling, context)
         if out.exists():
             return SampleResult(out, _finished_record(out, settings), complete=True)
         started = time.monotonic()
@@ -97,12 +93,22 @@ def sample_responses(
         job = SamplingJob(member.local, load, sampling, end_of_turn(member.renderer))
         sampled = sample_blocks(job, blocks, parts, shard, options.quiet, executor.sampled)
     asked_of = {"source": prompts, "asked": len(asked), "too_long": too_long}
-    record = _record(checkpoint, group, asked_of, settings, notes) | {
+    record = _record(checkpoint, group, asked_of, settings, [*notes, *shortened]) | {
         "sampled_now": sampled,
         "executor": executor.place(),
         "seconds": round(time.monotonic() - started, 1),
     }
     return _gathered(parts, sorted(encoded), out, record)
+
+
+def _check(out: Path, options: Options) -> None:
+    """Raise UserError for what can be refused before anything is read."""
+    if out.suffix not in SUFFIXES:
+        raise UserError(f"{out} must end in {' or '.join(SUFFIXES)}: pass another --out.")
+    check_device(options.device)
+    check_executor(options)
+    if options.quantise is not None or options.tensor_parallel > 1:
+        raise UserError("Responses are sampled from whole models as they are: leave quantise and tensor_parallel out.")
 
 
 def _gathered(parts: ResponseParts, rows: Sequence[int], out: Path, record: dict[str, Any]) -> SampleResult:
@@ -137,14 +143,14 @@ def _record(
 
 
 def _settings(
-    asked: Sequence[SamplingPrompt], member: "Member", load: "LoadOptions", sampling: Sampling
+    asked: Sequence[SamplingPrompt], member: "Member", load: "LoadOptions", sampling: Sampling, context: int | None
 ) -> dict[str, Any]:
     """All that decides on the texts."""
     return {
         "prompts": prompts_hash(asked),
         "model": member.local.weights,
         "template": hashlib.sha256(member.renderer.template.encode()).hexdigest(),
-        "max_length": member.renderer.max_length,
+        "max_length": context,
         "device": load.device.partition(":")[0],
         "dtype": load.dtype,
         **asdict(sampling),

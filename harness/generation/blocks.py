@@ -4,14 +4,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from transformers import AutoConfig
+
 from ...errors import UserError
 from ...model_registry.checkpoint_files import LocalCheckpoint, localise_again
 from ...tasks.conditioning import Conversation
 from ...tasks.item import Turn
 from ..progress import progress_bar
 from ..rendering.chat import ChatRenderer
+from ..rendering.groups import Member
 from ..rendering.tokenizers import load_tokenizer
-from ..scoring.load_options import LoadOptions
+from ..scoring.load_options import LoadOptions, cannot_load
+from ..scoring.model_facts import rotary_switch
 from ..scoring.open_models import OpenModels
 from .prompts import SamplingPrompt
 from .response_files import ResponseParts
@@ -128,8 +132,30 @@ def _row(prompt: SamplingPrompt, samples: Sequence[TokenSample], tokenizer: Any)
     return row | {"subset": prompt.subset, "problem": prompt.problem}
 
 
+def context_of(member: Member, load: LoadOptions) -> tuple[int | None, list[str]]:
+    """Tokens that a prompt and its response may have, None for any number, and a note where that is less than allowed.
+
+    A longer sequence may have another rotary embedding for all of its tokens, and those read already keep the former.
+    Raises UserError.
+    """
+    whole, limit = member.local.whole, member.renderer.max_length
+    auto: Any = AutoConfig
+    file = {} if whole.gguf is None else {"gguf_file": whole.gguf.name}
+    try:
+        config = auto.from_pretrained(whole.path, trust_remote_code=load.trust_remote_code, **file)
+    except (OSError, ValueError, KeyError) as error:
+        raise cannot_load(f"The configuration in {whole.path} cannot be loaded", error) from error
+    switch = rotary_switch(config.get_text_config())
+    if switch is None or (limit is not None and limit <= switch):
+        return limit, []
+    return switch, [
+        f"Prompt and response have at most {switch:,} tokens, at which the model's rotary embedding changes for all of "
+        "them."
+    ]
+
+
 def encode(
-    prompts: Sequence[SamplingPrompt], renderer: ChatRenderer, max_new_tokens: int
+    prompts: Sequence[SamplingPrompt], renderer: ChatRenderer, max_new_tokens: int, context: int | None
 ) -> tuple[dict[int, TokenPrompt], list[str]]:
     """The tokens of each prompt by its position, and the ids of those that leave no room for a response."""
     encoded: dict[int, TokenPrompt] = {}
@@ -137,14 +163,16 @@ def encode(
     for position, prompt in enumerate(prompts):
         renderer.check_unrendered(prompt.turns[-1]["content"], f"The prompt {prompt.id!r}")
         ids = renderer.generation_prompt(prompt.turns)
-        context = renderer.max_length
         room = max_new_tokens if context is None else min(max_new_tokens, context - len(ids))
         if room < 1:
             too_long.append(prompt.id)
         else:
             encoded[position] = TokenPrompt(prompt.id, ids, room)
     if not encoded:
-        raise UserError("Every prompt is as long as what the model reads: shorten them or raise --max-length.")
+        raise UserError(
+            f"No prompt leaves room for a response within {context:,} tokens: shorten them, or raise --max-length if "
+            "it was given."
+        )
     return encoded, too_long
 
 

@@ -8,6 +8,7 @@ the batch changes logits by rounding alone, which moves a token only where a uni
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 # (torch does not type what becomes of arrays and lists)
 
+import inspect
 from collections.abc import Collection, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -17,7 +18,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from transformers import DynamicCache, PreTrainedModel
+from transformers.cache_utils import LinearAttentionCacheLayerMixin
 
+from ...errors import UserError
+from ..scoring.memory import is_out_of_memory
 from .settings import Sampling
 from .streams import uniforms
 
@@ -49,16 +53,32 @@ class Sampler:
     Args:
         model: in evaluation mode, on its device.
         stop: ids of the tokens that end a response.
+
+    Raises UserError for a model whose state cannot be copied for several samples.
     """
 
     def __init__(self, model: PreTrainedModel, stop: Collection[int], sampling: Sampling) -> None:
         self._model: Any = model
-        self._stop = torch.tensor(sorted(stop), device=model.device)
+        if "past_key_values" not in inspect.signature(self._model.forward).parameters:
+            raise _not_sampled(model)
+        self._chooser = torch.device("cpu") if model.device.type == "mps" else model.device
+        """Where tokens are chosen, in float64, which MPS does not have."""
+        self._stop = torch.tensor(sorted(stop), device=self._chooser)
         self._sampling = sampling
 
-    @torch.inference_mode()
     def samples(self, prompts: Sequence[TokenPrompt]) -> list[list[TokenSample]]:
-        """The samples of each prompt, in order of their index."""
+        """The samples of each prompt, in order of their index; UserError for logits that are no numbers."""
+        try:
+            return self._samples(prompts)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"Memory ran out with {self._sampling.batch} sequences at once: pass a smaller --batch."
+            ) from error
+
+    @torch.inference_mode()
+    def _samples(self, prompts: Sequence[TokenPrompt]) -> list[list[TokenSample]]:
         cache, logits, mask = self._read(prompts)
         results: list[list[TokenSample]] = [[] for _ in prompts]
         at_once = max(1, self._sampling.batch // len(prompts))
@@ -78,27 +98,32 @@ class Sampler:
         for row, prompt in enumerate(prompts):
             ids[row, width - len(prompt.token_ids) :] = prompt.token_ids
             mask[row, width - len(prompt.token_ids) :] = 1
+        attention = torch.from_numpy(mask)
+        positions = (attention.cumsum(-1) - 1).clamp(min=0)
+        output = self._forward(torch.from_numpy(ids), attention, positions, logits_to_keep=1)
+        if not _selectable(self._model, getattr(output, "past_key_values", None)):
+            raise _not_sampled(self._model)
+        return output.past_key_values, output.logits[:, -1].to(self._chooser), attention.to(self._chooser)
+
+    def _forward(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, **more: Any) -> Any:
         device = self._model.device
-        attention = torch.from_numpy(mask).to(device)
-        output = self._model(
-            input_ids=torch.from_numpy(ids).to(device),
-            attention_mask=attention,
-            position_ids=(attention.cumsum(-1) - 1).clamp(min=0),
-            past_key_values=DynamicCache(config=self._model.config),
+        return self._model(
+            input_ids=ids.to(device),
+            attention_mask=mask.to(device),
+            position_ids=positions.to(device),
             use_cache=True,
-            logits_to_keep=1,
+            **more,
         )
-        return output.past_key_values, output.logits[:, -1], attention
 
     def _continue(
         self, prompts: Sequence[TokenPrompt], indices: range, cache: Any, logits: torch.Tensor, mask: torch.Tensor
     ) -> list[TokenSample]:
         """One sample for every prompt and index, the indices of a prompt together; uses the cache up."""
         each = len(indices)
-        draws = torch.from_numpy(self._uniforms(prompts, indices)).to(logits.device)
+        draws = torch.from_numpy(self._uniforms(prompts, indices)).to(self._chooser)
         room = torch.tensor([p.room for p in prompts], device=logits.device).repeat_interleave(each)
         logits, mask = logits.repeat_interleave(each, 0), mask.repeat_interleave(each, 0)
-        cache.batch_repeat_interleave(each)
+        cache.reorder_cache(torch.arange(len(prompts)).repeat_interleave(each))
         written = torch.zeros(draws.shape, dtype=torch.long, device=logits.device)
         lengths = torch.zeros(len(draws), dtype=torch.long, device=logits.device)
         stopped = torch.zeros(len(draws), dtype=torch.bool, device=logits.device)
@@ -113,17 +138,11 @@ class Sampler:
             if not len(going):
                 break
             if len(going) < len(rows):
-                cache.batch_select_indices(going)
+                cache.reorder_cache(going)
                 rows, tokens, mask, positions = rows[going], tokens[going], mask[going], positions[going]
             mask = torch.cat([mask, mask.new_ones(len(rows), 1)], dim=1)
-            output = self._model(
-                input_ids=tokens[:, None],
-                attention_mask=mask,
-                position_ids=positions + step,
-                past_key_values=cache,
-                use_cache=True,
-            )
-            logits = output.logits[:, -1]
+            output = self._forward(tokens[:, None], mask, positions + step, past_key_values=cache)
+            logits = output.logits[:, -1].to(self._chooser)
         table: list[list[int]] = written.tolist()
         ends: list[int] = lengths.tolist()
         finished: list[bool] = stopped.tolist()
@@ -137,11 +156,28 @@ class Sampler:
         return np.concatenate([uniforms(self._sampling.seed, prompt.id, indices, steps) for prompt in prompts])
 
 
+def _selectable(model: Any, cache: Any) -> bool:
+    """Whether the rows of a batch can be picked out of all that a model keeps of what it has read."""
+    if type(cache) is not DynamicCache:
+        return False
+    return not model._is_stateful or any(isinstance(layer, LinearAttentionCacheLayerMixin) for layer in cache.layers)
+
+
+def _not_sampled(model: PreTrainedModel) -> UserError:
+    return UserError(
+        f"{type(model).__name__} keeps what it has read where a prompt's state cannot be copied for its samples: "
+        "sample its responses with another program."
+    )
+
+
 def choose(logits: torch.Tensor, draws: torch.Tensor, temperature: float, top_p: float) -> torch.Tensor:
     """The token of each row at its uniform number u: the first whose cumulative probability exceeds u.
 
-    Probabilities are a float32 log-softmax of logits / temperature, summed in float64.
+    Probabilities are a float32 log-softmax of logits / temperature, summed in float64. Raises UserError for logits
+    that are no numbers.
     """
+    if not logits.amax(-1).isfinite().all():
+        raise UserError("The model gives logits that are no numbers: pass --dtype float32, or mend its weights.")
     if temperature == 0:
         return logits.argmax(-1)
     weights = (logits.float() / temperature).log_softmax(-1).double().exp()

@@ -39,13 +39,14 @@ def decoder(model: PreTrainedModel) -> torch.nn.Module:
     return found
 
 
-def rotary_switch(model: PreTrainedModel) -> int | None:
+def rotary_switch(config: Any) -> int | None:
     """Tokens up to which the rotary embedding does not depend on the sequence's length; None where it never does.
+
+    `config` is the language model's, as `text_config` gives it.
 
     Longer sequences get other frequencies for all of their tokens. The tokens that count are those that a model reads:
     all before the last scored one, which it only predicts.
     """
-    config = text_config(model)
     switches: list[int] = []
     for part in rope_parts(getattr(config, "rope_parameters", None)):
         kind = str(part.get("rope_type"))

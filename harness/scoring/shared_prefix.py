@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from .cpu_linear import lay_out_weights
 from .memory import default_batch_tokens, offloaded
-from .model_facts import check_token_ids, rotary_switch
+from .model_facts import check_token_ids, rotary_switch, text_config
 from .padded_batches import OneLengthScorer
 from .protocol import ScoringRequest
 from .token_trie import model_input
@@ -40,7 +40,7 @@ class SharedPrefixScorer:
         """Why the model is not scored along the tree, as a clause; None if it is."""
         self._model = model
         self._way = WAYS[self.trial.way](model, tokens)
-        self._switch = rotary_switch(model)
+        self._switch = rotary_switch(text_config(model))
         self._long = OneLengthScorer(model, tokens)
         self.shares_prefixes = self._way.shares_prefixes
         self.notes: list[str] = []

@@ -216,7 +216,7 @@ def _eager(model: PreTrainedModel, requests: list[ScoringRequest]) -> Floats:
 
 def _compare(ground: _Ground, way: str, obstacle: str | None) -> Comparison:
     """Score the ground's requests in a way; those beyond a rotary switch only in the ways that take them."""
-    longest = rotary_switch(ground.model) if way != OneLengthScorer.kind else None
+    longest = rotary_switch(text_config(ground.model)) if way != OneLengthScorer.kind else None
     tried = [index for index, request in enumerate(ground.requests) if len(model_input(request)) <= (longest or np.inf)]
     requests = [ground.requests[index] for index in tried]
     plain, tolerance = ground.plain[tried], ground.tolerance[tried]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from cdr_eval.harness.cli.main import cli
 from cdr_eval.harness.generation.response_files import ResponseParts
 from cdr_eval.harness.sample import _gathered, sample_responses
 from click.testing import CliRunner, Result
+from transformers import AutoTokenizer
 
 WORLD = ("minilab:train", "--model", "minilab-sft", "-n", 6, "--limit", 40, "--batch", 24)
 
@@ -167,6 +169,23 @@ def test_messages_lose_the_answer_at_their_end_and_it_is_said(tmp_path):
     assert "sampling from" not in ended.stdout
     row = json.loads(out.read_text())
     assert (row["id"], row["subset"], row["prompt"]) == ("sums-4", "sums", turns[:1])
+
+
+def test_no_token_is_read_beyond_the_switch_of_a_rotary_embedding(llamas, tmp_path):
+    """Scoring reads a longer sequence with other frequencies for all of its tokens."""
+    model, path, out = shutil.copytree(llamas / "sft", tmp_path / "long"), tmp_path / "p.jsonl", tmp_path / "o.jsonl"
+    config = json.loads((model / "config.json").read_text())
+    rope = {"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0] * 4, "long_factor": [4.0] * 4}
+    config["rope_parameters"] = {**rope, "original_max_position_embeddings": 60}
+    (model / "config.json").write_text(json.dumps(config))
+    path.write_text('{"id": "a", "prompt": "why?"}\n{"id": "b", "prompt": "' + "why? " * 40 + '"}\n')
+    ended = sample(path, "--model", model, "-n", 8, "--max-new-tokens", 100, "--out", out)
+    assert "at most 60 tokens, at which the model's rotary embedding changes" in ended.output
+    assert "1 prompts left no room" in ended.output
+    row = json.loads(out.read_text())
+    tokens = AutoTokenizer.from_pretrained(model).apply_chat_template(row["prompt"], add_generation_prompt=True)
+    room = 60 - 1 - len(tokens["input_ids"])  # BOS
+    assert max(response["tokens"] for response in row["responses"]) == room
 
 
 def test_bad_prompts_are_refused_before_torch_is_imported(tmp_path):
