@@ -108,8 +108,8 @@ def check_annotator(folder: Path, data: str, *, allow_overlap: bool = False, opt
     from .tables.analysis import pair_analyses
     from .tables.sample import Sample
 
-    load = load_options(options.device, "float32", options.trust_remote_code, options.allow_pickle)
-    rewards, notes = annotator_rewards(rows, task.items, load.device)
+    device = load_options(options.device, "float32", trust_remote_code=False, allow_pickle=False).device
+    rewards, notes = annotator_rewards(rows, task.items, device)
     labels, sample = [row.label for row in rows], Sample.of(task, options.resamples, options.seed)
     record = {
         "format": 1,
@@ -146,9 +146,7 @@ def _train_annotator(
     from .tuning.training import Place, check_optimizer, fitting_rows, hushed
 
     check_optimizer(training.optimizer)
-    for number, row in enumerate(rows.rows, start=1):
-        group.members[0].renderer.check_unrendered(row["prompt"][0]["content"], f"The prompt of row {number}")
-    kept, long = fitting_rows(rows.rows, tokenizer, training.max_length, training.drop_long)
+    kept, long = fitting_rows(rows.rows, start, training)
     hashes = [prompt_hash(row["prompt"]) for row in kept]
     seen = [row for row, name in zip(kept, hashes, strict=True) if is_training_prompt(name, share)]
     held_out = [row for row, name in zip(kept, hashes, strict=True) if not is_training_prompt(name, share)]
@@ -194,10 +192,11 @@ def _held_out(annotator: "Annotator", rows: Sequence[dict[str, Any]]) -> dict[st
     margins = chosen - rejected
     problems = np.unique([prompt_hash(row["prompt"]) for row in rows], return_inverse=True)[1]
     accuracy, inverse = confidence.share(credit(margins), problems), confidence.inverse_temperature(margins)
+    fitted = inverse > 0 and not confidence.separates(margins, inverse)  # else it is infinite, or only small
     return {
         "pairs": len(rows),
         "accuracy": accuracy.value,
         "ci_low": accuracy.low,
         "ci_high": accuracy.high,
-        "temperature": None if inverse == 0 else 1 / inverse,
+        "temperature": 1 / inverse if fitted else None,
     }

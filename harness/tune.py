@@ -87,24 +87,13 @@ def _tune(
     started = time.monotonic()
     group, tokenizer, local = start
     # All that a user can mend in names and files is said before torch is imported.
-    from .scoring.loading import fit_threads, load_model
     from .tuning.output import save_model, write_log, write_registry
-    from .tuning.training import Place, check_optimizer, fitting_rows, hushed, train
+    from .tuning.training import check_optimizer, fitting_rows
 
     check_optimizer(training.optimizer)
-    for number, row in enumerate(rows.rows, start=1):
-        group.members[0].renderer.check_unrendered(row["prompt"][0]["content"], f"The prompt of row {number}")
-    kept, long = fitting_rows(rows.rows, tokenizer, training.max_length, training.drop_long)
-    load = LoadOptions("cpu", "float32", options.trust_remote_code, options.allow_pickle)
-    network: Any = load_model(local.path, load)
-    fit_threads(network)
-    has_reference = LOSSES[training.loss].has_reference and training.lora is None
-    reference: Any = load_model(local.path, load) if has_reference else None
-    parameters = int(network.num_parameters())
-    begin(out, settings)
-    with progress_bar(options.quiet) as progress, hushed():
-        place = Place(out / "checkpoints", options.device, progress, f"{training.loss} on {local.name}")
-        trainer = train(training, network, reference, tokenizer, kept, place)
+    kept, long = fitting_rows(rows.rows, start, training)
+    trainer, parameters = _trained(kept, start, out, training, settings, options)
+    tokenizer.chat_template = group.members[0].renderer.template  # as its start has it: the two are compared
     save_model(trainer, tokenizer, local.path, out, saved_dtype(local))
     record: dict[str, Any] = {
         "format": 1,
@@ -133,3 +122,28 @@ def _tune(
         write_json(out / RUN, record)
         shutil.rmtree(out / "checkpoints", ignore_errors=True)
     return Tuned(out, record)
+
+
+def _trained(
+    rows: Sequence[dict[str, Any]],
+    start: Start,
+    out: Path,
+    training: Training,
+    settings: Mapping[str, Any],
+    options: Options,
+) -> tuple[Any, int]:
+    """The trainer after training on the rows, and the model's number of parameters without adapters."""
+    from .scoring.loading import fit_threads, load_model
+    from .tuning.training import Place, hushed, train
+
+    _, tokenizer, local = start
+    load = LoadOptions("cpu", "float32", options.trust_remote_code, options.allow_pickle)
+    network: Any = load_model(local.path, load)
+    fit_threads(network)
+    has_reference = LOSSES[training.loss].has_reference and training.lora is None
+    reference: Any = load_model(local.path, load) if has_reference else None
+    parameters = int(network.num_parameters())
+    begin(out, settings)
+    with progress_bar(options.quiet) as progress, hushed():
+        place = Place(out / "checkpoints", options.device, progress, f"{training.loss} on {local.name}")
+        return train(training, network, reference, tokenizer, rows, place), parameters

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from ...errors import UserError
 from ..tuning.losses import LOSSES
 from ..tuning.settings import RECIPES, Training, processes
 from .options import options_of
@@ -46,6 +47,8 @@ def tune(
     from ..tune import tune as tune_checkpoint
 
     training = Training(**{**RECIPES.get(settings["recipe"] or "", {}), **given(settings)})
+    if count is not None and not launch:
+        raise UserError("--processes goes with --launch: pass --launch multi_gpu, or leave it out.")
     if launch and processes() == 1:
         from ..tuning.launch import relaunch
 

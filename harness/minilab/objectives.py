@@ -7,7 +7,7 @@ from typing import Any, Final
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from ..tuning.losses import LOSSES
-from ..tuning.trainers import preference_trainer
+from ..tuning.trainers import preference_trainer, unpaired
 from .next_token import common_arguments, loss_log
 from .progress import ProgressBar
 from .recipe import Preference
@@ -47,19 +47,10 @@ def train_preference(
         arguments,
         model,
         tokenizer,
-        _unpaired(pairs) if objective.loss == "kto" else pairs,
+        unpaired(pairs) if objective.loss == "kto" else pairs,
         reference=reference,
         gamma=_GAMMA_RATIO * objective.beta if objective.loss == "simpo" else None,
         callbacks=[progress],
     )
     trainer.train()
     return loss_log(trainer)
-
-
-def _unpaired(pairs: Sequence[Mapping[str, str]]) -> list[dict[str, object]]:
-    """KTO's view of the pairs: each response alone, with whether it is wanted."""
-    return [
-        {"prompt": pair["prompt"], "completion": pair[side], "label": side == "chosen"}
-        for pair in pairs
-        for side in ("chosen", "rejected")
-    ]

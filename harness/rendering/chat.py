@@ -27,13 +27,12 @@ _SECONDS_EACH = 0.01
 """Processor time that a chat template may take, and for each conversation besides; real ones take 0.0001 s."""
 _PLACEHOLDER = "cdreval0response0placeholder"
 # Templates that print a date would otherwise give every day its own scores (Llama 3.1's template defaults to this).
-_DATE = "26 Jul 2024"
-_DATE_MACRO = (
+_DATE = (
     "{% macro strftime_now(format) %}{{ format | replace('%d', '26') | replace('%m', '07') | replace('%b', 'Jul')"
     " | replace('%B', 'July') | replace('%Y', '2024') | replace('%y', '24') | replace('%A', 'Friday') }}"
-    "{% endmacro %}\n"
+    "{% endmacro %}\n{% set date_string = '26 Jul 2024' %}\n"
 )
-"""Stands on a line of its own before a template, and takes the place of transformers' clock."""
+"""Stands on lines of its own before a template, and takes the place of transformers' clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,10 +234,9 @@ class ChatRenderer:
         try:
             return self._tokenizer.apply_chat_template(
                 conversations,
-                chat_template=_DATE_MACRO + self.template,
+                chat_template=dated(self.template),
                 tokenize=False,
                 add_generation_prompt=generation_prompt,
-                date_string=_DATE,
             )
         except Exception as error:  # a template is a program that others wrote and may raise anything
             if len(conversations) > 1:  # to name the one that is refused
@@ -249,6 +247,11 @@ class ChatRenderer:
                 f"The chat template refuses turns of {', '.join(roles[:-1])} and {roles[-1]} ({error}); "
                 "pass a template that takes them with --chat-template FILE."
             ) from error
+
+
+def dated(template: str) -> str:
+    """The template with one fixed day wherever it asks for a date."""
+    return _DATE + template
 
 
 def _prompt(conversation: Conversation) -> tuple[tuple[str, str], ...]:

@@ -22,7 +22,6 @@ from transformers import (
     set_seed,
 )
 
-from ...errors import UserError
 from ...tasks.item import Turn
 from ...tasks.items import Items
 from ..scoring.loading import fit_threads
@@ -30,7 +29,7 @@ from .callbacks import ProgressBar, StopAtNonFinite
 from .overlap import RECORD, read_record
 from .settings import Training
 from .trainers import dataset_of
-from .training import Place, common_arguments, lora_config, run_trainer
+from .training import Place, common_arguments, conversation_text, lora_config, run_trainer
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +51,10 @@ class Annotator:
         self, conversations: Sequence[tuple[Sequence[Turn], str]], batch_tokens: int = 16_384
     ) -> NDArray[np.float64]:
         """The reward of each (prompt, response), NaN where the conversation is longer than the model reads."""
-        texts = [self._text(prompt, response) for prompt, response in conversations]
+        texts = [
+            conversation_text(self.tokenizer, [*prompt, Turn(role="assistant", content=response)])
+            for prompt, response in conversations
+        ]
         ids: list[list[int]] = (
             self.tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] if texts else []
         )
@@ -65,23 +67,13 @@ class Annotator:
             scores[batch] = self._read([ids[place] for place in batch])
         return scores
 
-    def _text(self, prompt: Sequence[Turn], response: str) -> str:
-        try:
-            turns = [*prompt, Turn(role="assistant", content=response)]
-            return self.tokenizer.apply_chat_template(turns, tokenize=False)
-        except Exception as error:  # a template is a program that others wrote and may raise anything
-            roles = ", ".join(turn["role"] for turn in prompt)
-            raise UserError(
-                f"The annotator's chat template refuses turns of {roles} and assistant ({error}): leave such items out."
-            ) from error
-
     @torch.inference_mode()
     def _read(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         width = max(map(len, rows))
         padding: int = self.model.config.get_text_config().pad_token_id
         ids = torch.tensor([[*row, *[padding] * (width - len(row))] for row in rows], device=self.model.device)
         mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self.model.device)
-        return self.model(input_ids=ids, attention_mask=mask).logits[:, 0].double().cpu().numpy()
+        return self.model(input_ids=ids, attention_mask=mask).logits[:, 0].cpu().double().numpy()
 
 
 def load_annotator(folder: Path, device: str = "cpu") -> Annotator:

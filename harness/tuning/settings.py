@@ -83,7 +83,7 @@ class Training:
         return LOSSES[self.loss].beta if self.beta is None else self.beta
 
     def batches(self, processes: int) -> tuple[int, int]:
-        """Rows that a process reads at once, and how often before a step; UserError where they are not whole."""
+        """Rows that a process reads at once, and how often before a step; UserError where that cannot be."""
         share, rest = divmod(self.batch, processes)
         if rest or not share:
             raise UserError(f"A batch of {self.batch} does not divide among {processes} processes: change --batch.")
@@ -92,6 +92,11 @@ class Training:
             raise UserError(
                 f"{share} rows a process and step do not divide into micro-batches of {micro}: "
                 "change --batch or --micro-batch."
+            )
+        if self.loss == "kto" and micro < 2:
+            raise UserError(
+                "KTO sets each answer beside the others that are read with it, and a micro-batch of 1 has none: change "
+                "--batch or --micro-batch."
             )
         return micro, share // micro
 

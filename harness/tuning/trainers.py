@@ -27,8 +27,8 @@ def preference_trainer(
     Args:
         loss: one of `LOSSES`; those of the DPO trainer read a column `weight` of the rows (without it: 1).
         arguments: TRL's training arguments; `loss.settings` comes on top.
-        rows: pairs {"prompt", "chosen", "rejected"} as texts or as turns; for KTO also {"prompt", "completion",
-            "label"}.
+        rows: pairs {"prompt", "chosen", "rejected"} as texts or as turns; for KTO {"prompt", "completion", "label"},
+            which are read in this order in every epoch.
         reference: the model that log-ratios are against; not for reference-free losses, nor for adapters.
         gamma: SimPO's target margin; None for every other loss.
     """
@@ -53,6 +53,15 @@ def preference_trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def unpaired(pairs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """KTO's view of pairs: each response alone, with whether it is wanted."""
+    return [
+        {"prompt": pair["prompt"], "completion": pair[side], "label": side == "chosen"}
+        for pair in pairs
+        for side in ("chosen", "rejected")
+    ]
 
 
 def dataset_of(rows: Sequence[Mapping[str, Any]]) -> Any:

@@ -11,6 +11,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.progress import Progress
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -18,10 +19,12 @@ from transformers.training_args import OptimizerNames
 from transformers.utils import logging
 
 from ...errors import UserError
+from ...tasks.item import Turn
 from .callbacks import ProgressBar, StopAtNonFinite
 from .losses import LOSSES
+from .opening import Start
 from .settings import Lora, Training, processes
-from .trainers import preference_trainer
+from .trainers import preference_trainer, unpaired
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,9 @@ def train(
     """
     loss = LOSSES[training.loss]
     beta = training.effective_beta
-    if not loss.weighted:
+    if training.loss == "kto":
+        rows = _kto_rows(rows, training.seed)
+    elif not loss.weighted:
         rows = [{key: value for key, value in row.items() if key != "weight"} for row in rows]
     arguments = common_arguments(training, len(rows), place) | {"beta": beta, "max_length": training.max_length}
     if training.loss == "robust-dpo":
@@ -67,6 +72,12 @@ def train(
     )
     run_trainer(trainer, place.checkpoints)
     return trainer
+
+
+def _kto_rows(rows: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]:
+    """Single answers in an order drawn by the seed: TRL reads them as they stand, each beside a neighbour's answer."""
+    single = list(rows) if "label" in rows[0] else unpaired(rows)
+    return [single[place] for place in np.random.default_rng(seed).permutation(len(single))]
 
 
 def run_trainer(trainer: Any, checkpoints: Path) -> None:
@@ -152,27 +163,48 @@ def newest_checkpoint(folder: Path) -> str | None:
     return str(max(found, key=lambda path: int(path.name.rpartition("-")[2]))) if found else None
 
 
+def conversation_text(tokenizer: PreTrainedTokenizerBase, turns: Sequence[Turn]) -> str:
+    """A conversation under the tokenizer's template; UserError where that refuses its turns."""
+    hf: Any = tokenizer
+    try:
+        return hf.apply_chat_template(list(turns), tokenize=False)
+    except Exception as error:  # a template is a program that others wrote and may raise anything
+        roles = ", ".join(turn["role"] for turn in turns)
+        raise UserError(
+            f"The chat template refuses turns of {roles} ({error}): leave such rows out, or train with another "
+            "--chat-template FILE."
+        ) from error
+
+
 def token_lengths(tokenizer: PreTrainedTokenizerBase, rows: Sequence[dict[str, Any]]) -> list[int]:
     """Tokens of each row's longest conversation under the tokenizer's template."""
     hf: Any = tokenizer
     lengths: list[int] = []
     for row in rows:
         answers = [row["completion"]] if "completion" in row else [row["chosen"], row["rejected"]]
-        texts = [hf.apply_chat_template(row["prompt"] + answer, tokenize=False) for answer in answers]
+        texts = [conversation_text(tokenizer, row["prompt"] + answer) for answer in answers]
         lengths.append(max(map(len, hf(texts, add_special_tokens=False, verbose=False)["input_ids"])))
     return lengths
 
 
-def fitting_rows(
-    rows: Sequence[dict[str, Any]], tokenizer: PreTrainedTokenizerBase, max_length: int, drop_long: bool
-) -> tuple[list[dict[str, Any]], int]:
-    """The rows within the limit, and how many are not; UserError where there are such and none may be dropped."""
+def fitting_rows(rows: Sequence[dict[str, Any]], start: Start, training: Training) -> tuple[list[dict[str, Any]], int]:
+    """The rows that are no longer than asked and than the model reads, and how many are.
+
+    Raises UserError for rows that are rendered already, or whose turns the template refuses, and where rows are too
+    long and none may be dropped.
+    """
+    group, tokenizer, local = start
+    for number, row in enumerate(rows, start=1):
+        group.members[0].renderer.check_unrendered(row["prompt"][0]["content"], f"The prompt of row {number}")
+    limit = min(training.max_length, local.max_length or training.max_length)
     lengths = token_lengths(tokenizer, rows)
-    kept = [row for row, length in zip(rows, lengths, strict=True) if length <= max_length]
+    kept = [row for row, length in zip(rows, lengths, strict=True) if length <= limit]
     long = len(rows) - len(kept)
-    if long and not (drop_long and kept):
+    if long and not (training.drop_long and kept):
+        what, mend = f"{limit:,} tokens", "raise --max-length, or pass --drop-long to leave them out"
+        if limit < training.max_length:
+            what, mend = f"the {limit:,} tokens that the model reads", "pass --drop-long to leave them out"
         raise UserError(
-            f"{long:,} of {len(rows):,} rows are longer than {max_length:,} tokens (the longest has {max(lengths):,}): "
-            "raise --max-length, or pass --drop-long to leave them out."
+            f"{long:,} of {len(rows):,} rows are longer than {what} (the longest has {max(lengths):,}): {mend}."
         )
     return kept, long

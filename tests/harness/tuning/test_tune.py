@@ -1,6 +1,7 @@
 """`cdr-eval tune` from file to registry: what it writes, how it goes on after a kill, and in several processes."""
 
 import csv
+import itertools
 import json
 import os
 import shutil
@@ -16,11 +17,18 @@ from cdr_eval.harness.annotator import train_annotator
 from cdr_eval.harness.options import Options
 from cdr_eval.harness.tune import tune
 from cdr_eval.harness.tuning.losses import LOSSES
+from cdr_eval.harness.tuning.opening import open_start
+from cdr_eval.harness.tuning.pairs import read_preferences
 from cdr_eval.harness.tuning.settings import Lora, Training
+from cdr_eval.harness.tuning.trainers import preference_trainer
+from cdr_eval.harness.tuning.training import Place, train
 from cdr_eval.model_registry.registry import load_registry
+from cdr_eval.tasks.conditioning import Conversation
+from rich.progress import Progress
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from tests.checkpoints import LLAMA3, TOKENIZERS, ZEPHYR, save_llama
 from tests.harness.in_process import cdr_eval
 from tests.harness.tuning.preference_file import command, weights, write_pairs
 
@@ -44,12 +52,66 @@ def test_every_loss_trains_and_its_model_is_a_checkpoint_of_the_registry(llamas,
     before = AutoModelForCausalLM.from_pretrained(llamas / "sft")
     after = AutoModelForCausalLM.from_pretrained(checkpoint.model)
     assert any(not torch.equal(a, b) for a, b in zip(before.parameters(), after.parameters(), strict=True))
-    assert AutoTokenizer.from_pretrained(checkpoint.model).chat_template
+    templates = [AutoTokenizer.from_pretrained(path).chat_template for path in (checkpoint.model, llamas / "sft")]
+    assert templates[0] == templates[1]
     with (out / "training_log.csv").open() as stream:
         log = list(csv.DictReader(stream))
     assert [int(row["step"]) for row in log] == list(range(1, tuned.record["steps"] + 1))
     assert json.loads((out / "run.json").read_text()) == tuned.record
     assert not (out / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("kind", TOKENIZERS)
+def test_a_trainer_reads_the_tokens_that_are_scored(kind, pairs, tmp_path):
+    """Of a template that writes the day and no BOS."""
+    tokenizer = TOKENIZERS[kind]("zephyr")
+    tokenizer.chat_template = "{{ strftime_now('%d %B %Y') }}, {{ date_string }}\n" + ZEPHYR
+    start = save_llama(tmp_path / "start", tokenizer, 0)
+    group, tokenizer, _ = open_start(str(start), load_registry(()), CPU)
+    rows = read_preferences(str(pairs)).rows
+    trainer = preference_trainer(
+        LOSSES["simpo"],
+        {"output_dir": str(tmp_path), "max_length": 512, "use_cpu": True, "bf16": False, "report_to": "none"},
+        AutoModelForCausalLM.from_pretrained(start),
+        tokenizer,
+        rows,
+        gamma=1.0,
+    )
+    sides = [(row, side) for row in rows for side in ("chosen", "rejected")]
+    scored = group.members[0].renderer.render(
+        [Conversation(tuple(row["prompt"]), row[side][0]["content"]) for row, side in sides]
+    )
+    read = [row["prompt_ids"] + row[f"{side}_ids"] for row in trainer.train_dataset for side in ("chosen", "rejected")]
+    for rendering, ids in zip(scored, read, strict=True):
+        assert rendering.request is not None
+        assert tuple(ids[: len(rendering.request.token_ids)]) == rendering.request.token_ids
+
+
+def test_a_template_of_which_a_trainer_would_read_other_tokens_is_refused(pairs, tmp_path):
+    tokenizer = TOKENIZERS["byte-level"]("llama3")
+    tokenizer.chat_template = "{{ bos_token }}" + LLAMA3
+    start = save_llama(tmp_path / "start", tokenizer, 0)
+    with pytest.raises(UserError, match="reads other tokens than those that are scored"):
+        tune(str(pairs), model=str(start), out=tmp_path / "out", options=CPU)
+
+
+def test_kto_reads_single_answers_in_an_order_of_the_seed(llamas, tmp_path):
+    rows = read_preferences(str(write_pairs(tmp_path / "pairs.jsonl", 24))).rows
+    reads = []
+    for seed in (0, 1):
+        model, reference = (AutoModelForCausalLM.from_pretrained(llamas / "sft", dtype=torch.float32) for _ in "ab")
+        tokenizer = open_start(str(llamas / "sft"), load_registry(()), CPU)[1]
+        place = Place(tmp_path / str(seed), "cpu", Progress(), "kto")
+        trained = train(Training(loss="kto", seed=seed, **QUICK), model, reference, tokenizer, rows, place)
+        assert trained.state.global_step == 6
+        reads.append([(row["label"], row["prompt"][0]["content"]) for row in trained.train_dataset])
+    wanted = {(label, row["prompt"][0]["content"]) for row in rows for label in (True, False)}
+    assert [len(read) for read in reads] == [48, 48]
+    assert set(reads[0]) == set(reads[1]) == wanted
+    assert reads[0] != reads[1]
+    for read in reads:  # pairs apart, and wanted answers among the others
+        assert sum(a[1] == b[1] for a, b in itertools.pairwise(read)) < 8
+        assert max(len(list(run)) for _, run in itertools.groupby(label for label, _ in read)) < 12
 
 
 def test_adapters_are_written_beside_the_merged_model(llamas, pairs, tmp_path):
