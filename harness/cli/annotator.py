@@ -1,13 +1,14 @@
 """`cdr-eval annotator`: training a reward head, and judging it."""
 
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import FILE, loading_options, options_of
+from .options import FILE, device_options, options_of
 from .training_options import given, tell, training_options
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def train(labelled: str, model: str, share: float, out: Path, registry: tuple[Pa
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--out", type=FILE, metavar="DIR", help="Write check.json and the tables as CSV there.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record and the tables as JSON.")
-@loading_options
+@device_options
 def check(folder: Path, data: str, allow_overlap: bool, out: Path | None, as_json: bool, **settings: Any) -> None:
     """Accuracy, calibration and confidence of ANNOTATOR on DATA: a task's name, a file, or a hub dataset."""
     from ..annotator import check_annotator
@@ -81,7 +82,7 @@ def check(folder: Path, data: str, allow_overlap: bool, out: Path | None, as_jso
 
 
 def _told(checked: "Checked") -> list[str]:
-    accuracy = checked.accuracy[checked.accuracy["variant"] == "annotator"]
+    accuracy = checked.accuracy[(checked.accuracy["variant"] == "annotator") & (checked.accuracy["n"] > 0)]
     lines = list(checked.record["notes"])
     for row in accuracy[accuracy["scope"].isin(["section", "overall"])].to_dict("records"):
         lines.append(
@@ -89,11 +90,19 @@ def _told(checked: "Checked") -> list[str]:
             f"of {row['n']:,} items; chance is {100 * row['chance']:.1f}%."
         )
     curve = checked.analyses["selection"].set_index("fraction")["accuracy"]
+    if curve.empty:
+        return [*lines, "No item has a reward for a better response and for another, by which it could be confident."]
     points = ", ".join(f"{100 * share:.0f}% {100 * curve[share]:.1f}%" for share in _SHOWN)
     found = checked.analyses["confidence"].set_index("statistic")["value"]
     lines.append(f"Accuracy among the most confident items: {points}.")
+    temperature = f"Temperature {found['tau']:.3g} nats"
+    if not math.isfinite(found["tau"]):
+        why = (
+            "separate right from wrong" if math.isnan(found["tau"]) else "are no more often right where they are larger"
+        )
+        temperature = f"No temperature, since the margins {why}"
     lines.append(
-        f"Temperature {found['tau']:.3g} nats; calibration error {100 * found['ece']:.1f} points, "
+        f"{temperature}; calibration error {100 * found['ece']:.1f} points, "
         f"{100 * found['ece_if_calibrated']:.1f} if it were calibrated."
     )
     return lines

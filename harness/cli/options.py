@@ -69,8 +69,9 @@ def read_names(_ctx: click.Context, _param: click.Parameter, names: str) -> tupl
     return split(names)
 
 
+_DEVICE = click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps, or auto.")
 _LOADING = (
-    click.option("--device", default="auto", show_default=True, help="cpu, cuda, cuda:1, mps, or auto."),
+    _DEVICE,
     click.option(
         "--dtype",
         type=click.Choice(DTYPES),
@@ -266,6 +267,11 @@ def loading_options(command: Command) -> Command:
     for option in reversed((*_LOADING, _OFFLINE, _REGISTRY)):
         command = option(command)
     return debug_option(command)
+
+
+def device_options(command: Command) -> Command:
+    """Where a model runs that is loaded in one way only."""
+    return debug_option(_DEVICE(_OFFLINE(command)))
 
 
 def options_of(settings: dict[str, Any], *, quiet: bool) -> Options:

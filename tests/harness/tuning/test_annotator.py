@@ -55,7 +55,9 @@ def test_prompts_are_split_by_hash_and_the_others_judge_the_head(trained, sums):
     hashes = {prompt_hash(item.prompt) for item in load_task(str(sums)).items}
     assert set(record["training_prompts"]) == {name for name in hashes if int(name, 16) / 2**256 < 0.4}
     assert record["training_pairs"] + record["held_out"]["pairs"] == 120
-    assert record["held_out"]["accuracy"] > 0.9
+    held_out = record["held_out"]
+    assert held_out["accuracy"] > 0.9
+    assert (held_out["temperature"] is None) == (held_out["accuracy"] == 1)
 
 
 def test_rewards_are_those_of_the_head_on_each_conversation_alone(trained):
@@ -78,9 +80,16 @@ def test_rewards_are_those_of_the_head_on_each_conversation_alone(trained):
     assert np.ptp(rewards) > 1e-3
 
 
-def test_a_response_that_does_not_fit_has_no_reward(trained):
+def test_a_response_that_does_not_fit_has_no_reward(trained, tmp_path):
     item = Item("long", "s", (Turn(role="user", content="Why?"),), ("So.", "So. " * 4000))
     assert np.isnan(load_annotator(trained).rewards(Items([item]))).tolist() == [False, True]
+    path = tmp_path / "long.jsonl"
+    path.write_text(json.dumps({"prompt": "Why? " * 4000, "chosen": "So.", "rejected": "No."}))
+    ended = CliRunner().invoke(cli, ["annotator", "check", str(trained), str(path), "--device", "cpu"])
+    assert ended.output.splitlines() == [
+        "bt: 2 responses are longer than it reads and unscored.",
+        "No item has a reward for a better response and for another, by which it could be confident.",
+    ]
 
 
 def test_prompts_of_the_training_are_seen_and_refused_unless_allowed(trained, sums, others):
@@ -104,6 +113,9 @@ def test_a_check_says_how_often_the_head_is_right_and_how_sure(trained, others, 
     arguments = ["annotator", "check", str(trained), str(others), "--device", "cpu", "--resamples", "200"]
     ended = CliRunner().invoke(cli, [*arguments, "--out", str(out)])
     assert f"overall: {100 * overall['accuracy']:.1f}%" in ended.output
+    separate = overall["accuracy"] == 1
+    assert ("No temperature, since the margins separate right from wrong" in ended.output) == separate
+    assert ("Temperature" in ended.output) == (not separate)
     assert pd.read_csv(out / "accuracy.csv")["n"].iloc[0] == 40
     assert (
         json.loads((out / "check.json").read_text())["annotator"]["training_pairs"]

@@ -10,6 +10,7 @@ from cdr_eval.errors import UserError
 from cdr_eval.harness.cli.main import cli
 from click.testing import CliRunner
 
+from tests.checkpoints import byte_level_tokenizer, save_llama
 from tests.harness.tuning.preference_file import write_pairs
 
 
@@ -42,6 +43,9 @@ SETTINGS = {
     "There is no launch configuration 'two'; use fsdp1": ("--launch", "two"),
     "There is no accelerate configuration two.yaml": ("--launch", "two.yaml"),
     "--device auto or cpu": ("--device", "cuda:1"),
+    "leave --dtype out": ("--dtype", "bfloat16"),
+    "a micro-batch of 1 has none": ("--loss", "kto", "--batch", 17),
+    "--processes goes with --launch": ("--processes", 2),
 }
 
 
@@ -62,7 +66,7 @@ def test_a_batch_that_does_not_divide_among_processes_is_refused(pairs, tmp_path
 def test_several_gpus_without_a_launcher_are_refused(pairs, tmp_path, monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     said = refused("tune", pairs, "--model", "minilab-sft", "--out", tmp_path / "o")
-    assert "pass --launch multi_gpu" in said
+    assert "set CUDA_VISIBLE_DEVICES to one; `tune` also takes --launch multi_gpu" in said
 
 
 def test_pairs_over_the_limit_are_counted_beforehand_or_left_out(llamas, pairs, tmp_path):
@@ -73,6 +77,22 @@ def test_pairs_over_the_limit_are_counted_beforehand_or_left_out(llamas, pairs, 
     assert f"rows are longer than {most} tokens" in refused(*arguments, most)
     ended = CliRunner().invoke(cli, [str(a) for a in (*arguments, most, "--drop-long", "--device", "cpu", "--json")])
     assert 0 < json.loads(ended.stdout)["data"]["too_long"] < 16
+
+
+@pytest.mark.parametrize("command", [("tune",), ("annotator", "train")])
+def test_pairs_over_the_models_own_positions_are_counted_beforehand(pairs, tmp_path, command):
+    start = save_llama(tmp_path / "short", byte_level_tokenizer("chatml"), 0, positions=40)
+    said = refused(*command, pairs, "--model", start, "--out", tmp_path / "o")
+    assert re.search(r"of 16 rows are longer than the 40 tokens that the model reads .*: pass --drop-long", said)
+
+
+@pytest.mark.parametrize("command", [("tune",), ("annotator", "train")])
+def test_turns_that_the_template_refuses_are_named(mistrals, tmp_path, command):
+    path = tmp_path / "pairs.jsonl"
+    prompt = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "What is 2 + 2?"}]
+    path.write_text(json.dumps({"prompt": prompt, "chosen": "4.", "rejected": "5."}) + "\n")
+    said = refused(*command, path, "--model", mistrals / "sft", "--out", tmp_path / "o")
+    assert "refuses turns of system, user, assistant (Only user and assistant roles are supported!)" in said
 
 
 def test_a_template_without_an_end_of_turn_token_is_refused(pairs, tmp_path):
@@ -119,3 +139,10 @@ def test_annotators_that_cannot_be_trained_are_refused(pairs, tmp_path, sentence
 
 def test_a_folder_that_holds_no_annotator_is_refused(tmp_path):
     assert "holds no annotator.json" in refused("annotator", "check", tmp_path, "minilab")
+
+
+@pytest.mark.parametrize("option", ["--dtype", "--max-length", "--chat-template", "--registry"])
+def test_a_check_has_no_option_that_a_head_does_not_read(tmp_path, option):
+    ended = CliRunner().invoke(cli, ["annotator", "check", str(tmp_path), "minilab", option, "1"])
+    assert "No such option" in ended.output
+    assert option in ended.output
