@@ -41,24 +41,36 @@ def _sentences(run: Run) -> list[str]:
         f"{joined([variant for variant in info.variants if variant not in (ANNOTATOR, FITTED)])}.",
         *(f"Beside them stands {_head(annotator)}." for annotator in info.annotators),
         *(f"{fitted.name} is {fitted.told}." for fitted in info.fitted),
-        f"Reward accuracy is the mean credit of the items; the rule: {task.rule}.",
     ]
-    if task.sections:
+    if run.accuracy:
+        sentences += _measured(info)
+    if info.unlabelled is not None:
+        also = "also " if run.accuracy else ""
         sentences.append(
-            "A section's accuracy weights its subsets by their published counts, and overall is the plain mean of "
-            f"{task.overall}."
+            f"The accuracy of every pair was {also}estimated without labels, from how pairs that share no checkpoint "
+            "agree."
         )
-    sentences.append(
-        f"95% intervals of sections and overall are from {count(info.resamples)} bootstrap resamples of items, "
-        f"stratified by subset and clustered by shared problem (seed {info.seed}); those of subsets are Wilson's at "
-        "the effective n that shared problems leave."
-    )
-    if any(c.scores_used for c in info.checkpoints):
-        sentences.append(_score_source(info))
+    sentences += _score_sources(info)
     if info.family:
         sentences.append(f"Chat templates: {_templates(info)}.")
     sentences.append(f"Versions: {described(info.versions)}.")
     return sentences
+
+
+def _measured(info: RunInfo) -> list[str]:
+    """What accuracies by labels are, and their intervals."""
+    task = info.task
+    weighted = (
+        "A section's accuracy weights its subsets by their published counts, and overall is the plain mean of "
+        f"{task.overall}."
+    )
+    return [
+        f"Reward accuracy is the mean credit of the items; the rule: {task.rule}.",
+        *([weighted] if task.sections else []),
+        f"95% intervals of sections and overall are from {count(info.resamples)} bootstrap resamples of items, "
+        "stratified by subset, in which items of one problem, or else of one group or prompt, are drawn together "
+        f"(seed {info.seed}); those of subsets are Wilson's at the effective n that this leaves.",
+    ]
 
 
 def _head(annotator: AnnotatorInfo) -> str:
@@ -66,19 +78,22 @@ def _head(annotator: AnnotatorInfo) -> str:
     return f"the annotator {annotator.name}, a Bradley-Terry reward head on {annotator.base} trained on {pairs}"
 
 
-def _score_source(info: RunInfo) -> str:
-    """Which sources supplied the scores, and for which benchmarks; of two with one value the preferred."""
-    only, preference = info.score_source.get("only"), info.score_source.get("preference")
-    order = [only] if only is not None else preference if isinstance(preference, list) else []
+def _score_sources(info: RunInfo) -> list[str]:
+    """Which sources supplied the scores, and for which benchmarks; nothing of a run that does not say."""
     supplied: dict[str, list[str]] = {}
     for checkpoint in info.checkpoints:
-        for benchmark, value in checkpoint.scores_used.items():
-            sources = [s.source for s in checkpoint.scores if (s.benchmark, s.value) == (benchmark, value)]
-            sources.sort(key=lambda source: order.index(source) if source in order else len(order))
-            supplied.setdefault(sources[0] if sources else "an unknown source", []).append(benchmark)
+        for benchmark, source in checkpoint.score_sources.items():
+            supplied.setdefault(source, []).append(benchmark)
+    if not supplied:
+        return []
     listed = [f"{source} ({joined(list(dict.fromkeys(names)))})" for source, names in supplied.items()]
-    why = "the one source asked for" if only is not None else "for each score the first source in order of preference"
-    return f"Benchmark scores are from {joined(listed)}: {why}."
+    why = (
+        "for each benchmark the most preferred source that scores all checkpoints of a family but base models, or "
+        "else the most preferred of each checkpoint"
+        if info.score_source.get("only") is None
+        else "the one source asked for"
+    )
+    return [f"Benchmark scores are from {joined(listed)}: {why}."]
 
 
 def _templates(info: RunInfo) -> str:
@@ -91,14 +106,17 @@ def _templates(info: RunInfo) -> str:
 
 def _caveats(run: Run) -> str:
     info = run.info
-    parts = [
-        "Caveats: the intervals describe the sampling of items, not of training runs; no p-value of a comparison "
-        "of accuracies is adjusted for the number of comparisons unless the text says so."
-    ]
+    parts = ["Caveats: the intervals describe the sampling of items, not of training runs"]
+    if run.accuracy:
+        parts[0] += (
+            "; no p-value of a comparison of accuracies is adjusted for the number of comparisons unless the text says "
+            "so"
+        )
+    parts[0] += "."
     if info.task.missing_subsets:
         parts.append(f"{plural(len(info.task.missing_subsets), 'subset')} of the task are missing from the data.")
     without = [c.name for c in info.checkpoints if not c.scores_used]
-    if info.kind == "grid" and without:
+    if run.gap_analysis and without:
         parts.append(
             f"No benchmark score is known for {joined(without)}: their pairs are left out of the gap analysis."
         )

@@ -9,11 +9,11 @@ import yaml
 from pydantic import BaseModel, ConfigDict
 
 from .document import Cell, Document, Paragraph, Section, Table
-from .formatting import plural
+from .formatting import MISSING, plural
 from .run_format.run_info import CheckpointInfo
 
-ScoreConflict = tuple[str, str, Sequence[tuple[float, str, bool]]]
-"""Checkpoint, benchmark, and for each printed score: per cent, source, whether it is the one used."""
+ScoreConflict = tuple[str, str, Sequence[tuple[float, str, Sequence[str]]]]
+"""Checkpoint, benchmark, and for each printed score: per cent, source, families in whose grids it is used."""
 
 ROUNDING = Decimal("0.1")
 """Four sections and an overall, each rounded to 0.1, can differ by this much and still be one another's mean."""
@@ -193,13 +193,14 @@ def _conflict_section(conflicts: Sequence[ScoreConflict]) -> Section:
     if not conflicts:
         return Section("Scores on which sources differ", (Paragraph("The registry's sources agree on every score."),))
     rows = tuple(
-        (Cell(checkpoint), Cell(benchmark), Cell(source), Cell("yes" if used else "no"), Cell(f"{value:g}"))
+        (Cell(checkpoint), Cell(benchmark), Cell(source), Cell(", ".join(families) or MISSING), Cell(f"{value:g}"))
         for checkpoint, benchmark, scores in conflicts
-        for value, source, used in scores
+        for value, source, families in scores
     )
     text = (
-        f"For {plural(len(conflicts), 'score')} of the registry the sources print different values; the one marked is "
-        "used unless another source is asked for."
+        f"For {plural(len(conflicts), 'score')} of the registry the sources print different values. Unless another "
+        "source is asked for, a grid takes for each benchmark the most preferred source that scores all of its "
+        "checkpoints but base models, or else the most preferred of each checkpoint."
     )
-    table = Table(("Checkpoint", "Benchmark", "Source", "Used", "Score (%)"), rows, text_columns=4)
+    table = Table(("Checkpoint", "Benchmark", "Source", "Used in the grid of", "Score (%)"), rows, text_columns=4)
     return Section("Scores on which sources differ", (Paragraph(text), table))

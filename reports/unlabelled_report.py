@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from .common_sections import checkpoints_section, warnings_section
 from .document import Block, Bullets, Cell, Document, Paragraph, Picture, Section, Table, said, section
-from .formatting import MISSING, count, joined, plain, plural
+from .formatting import MISSING, count, joined, p_value, plain, plural
 from .methods import methods_section
 from .run_format.reading import Run
 from .run_format.run_info import MEAN_FILE, MEAN_PAIRS, UnlabelledInfo
@@ -84,8 +84,9 @@ def _validation(run: Run) -> list[str]:
 
 
 def _model_text(info: UnlabelledInfo) -> str:
+    resampled = f"{plural(info.resamples, 'resample')} of problems" if info.resamples else "resampled problems"
     sign = (
-        f"the gap in {info.benchmark} sets its sign (p = {plain(info.sign_p)})"
+        f"the gap in {info.benchmark} sets its sign (p = {p_value(info.sign_p)})"
         if info.benchmark
         else "nothing sets its sign"
     )
@@ -93,7 +94,7 @@ def _model_text(info: UnlabelledInfo) -> str:
         f"Each comparison of two responses has one hidden quality difference; the margins of pairs ({info.variant}) "
         "are jointly normal with it, and errors of pairs that share no checkpoint are independent. One factor is "
         f"fitted to the correlations of such pairs' votes and explains {100 * info.explained:.0f}% of them; {sign}. "
-        "Intervals are from resampled problems; they take in that all comparisons may be equally hard, and take for "
+        f"Intervals are from {resampled}; they take in that all comparisons may be equally hard, and take for "
         "granted that the pairs have one thing in common. "
         f"{plural(info.comparisons, 'comparison')} of {plural(info.items, 'item')}; {plural(info.ties, 'vote')} for "
         "neither. With more than two responses an item, accuracy is that of comparisons."

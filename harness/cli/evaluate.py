@@ -68,6 +68,14 @@ _TOKENS = click.option(
 )
 
 
+_CHECK_QUANTISED = click.option(
+    "--check-quantised",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Score N items with the full weights too, and count the margins that change sign.",
+)
+
+
 def _annotator_options(command: Command) -> Command:
     """Other rewards beside the pairs; they reach the command among the run's options."""
     allow = click.option("--allow-overlap", is_flag=True, help="Let these judge prompts that they were made from.")
@@ -89,6 +97,7 @@ def _annotator_options(command: Command) -> Command:
 @click.option("--weak", metavar="Y", help="The same; default, for an adapter: the checkpoint that it stands on.")
 @click.option("--variants", default="all", show_default=True, metavar="A,B,...", help="See `cdr-eval variants`.")
 @_TOKENS
+@_CHECK_QUANTISED
 @_annotator_options
 @output_options
 @run_options
@@ -104,6 +113,7 @@ def pair(strong: str, weak: str | None, variants: str, run: Run, output: Output)
 @click.option("--variants", default="vanilla", show_default=True, metavar="A,B,...", help="See `cdr-eval variants`.")
 @click.option("--ignore-labels", is_flag=True, help="Estimate every accuracy from how pairs agree, beside the labels'.")
 @_TOKENS
+@_CHECK_QUANTISED
 @_annotator_options
 @output_options
 @run_options
@@ -200,7 +210,8 @@ def _finish(result: "RunResult", out: Path, output: Output) -> None:
     from ...reports.write import write_reports
 
     result.save(out, write_reports, overwrite=output.overwrite)
-    show(result, out, output, all_of_it(out), f"Its items, to filter and read: {out / 'items.html'}.")
+    items = out / "items.html"  # which a run on items without labels does not have
+    show(result, out, output, all_of_it(out), *([f"Its items, to filter and read: {items}."] if items.exists() else []))
 
 
 def all_of_it(out: Path) -> str:

@@ -1,7 +1,7 @@
 """`cdr-eval models`: what checkpoints and families there are, with their scores; importing scores."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -49,7 +49,12 @@ class _Models(click.Group):
 @REGISTRY_OPTION
 @click.option("--family", metavar="NAME", help="Only the members of this family.")
 @click.option("--score-source", metavar="KEY", help="Show scores from this source and no other.")
-@click.option("--json", "as_json", is_flag=True, help="Print everything as JSON.")
+@click.option(
+    "--json",
+    "as_json",
+    is_flag=True,
+    help="Print everything as JSON; the scores used are those of --family, or of the first family that each is in.",
+)
 @click.option("--check", "only_check", is_flag=True, help="Only validate; exit code 2 where there are problems.")
 @click.pass_context
 def models(
@@ -143,8 +148,7 @@ def _as_json(registry: Registry, family: str | None, source: str | None) -> dict
                 "families": [f.name for f in registry.families_of(checkpoint.name)],
                 "scores_used": {
                     benchmark: score.model_dump()
-                    for benchmark in registry.benchmarks([checkpoint])
-                    if (score := registry.score(checkpoint, benchmark, source)) is not None
+                    for benchmark, score in _used(registry, checkpoint, family, source).items()
                 },
             }
             for checkpoint in shown
@@ -164,23 +168,32 @@ def _as_json(registry: Registry, family: str | None, source: str | None) -> dict
     }
 
 
+def _used(
+    registry: Registry, checkpoint: Checkpoint, family: str | None, source: str | None
+) -> dict[str, BenchmarkScore]:
+    """The scores that a grid of the family uses; without one, of the first that the checkpoint is a member of."""
+    found = registry.families_of(checkpoint.name) if family is None else (registry.family(family),)
+    return registry.used_scores(checkpoint.name, source, found[0].members if found else ())
+
+
 def _print_tables(registry: Registry, family: str | None, source: str | None) -> None:
     console = Console(highlight=False, markup=False, emoji=False)
     if not console.is_terminal:
         console.width = PIPED_WIDTH
     families = [*registry.families.values()] if family is None else [registry.family(family)]
-    groups = [(f"{f.name}: {f.description}", registry.members(f.name)) for f in families]
+    groups = [(f"{f.name}: {f.description}", registry.members(f.name), f.name) for f in families]
     if family is None:
         loose = tuple(c for c in registry.checkpoints.values() if not registry.families_of(c.name))
-        groups += [("In no family", loose)] if loose else []
-    shown = list({c.name: c for _, members in groups for c in members}.values())
+        groups += [("In no family", loose, None)] if loose else []
+    shown = list({c.name: c for _, members, _ in groups for c in members}.values())
     conflicts = [c for c in registry.conflicts() if c.checkpoint in shown]
     letters = _source_letters(registry, shown)
     name_width = max((len(c.name) for c in shown), default=0)
-    for title, members in groups:
+    for title, members, name in groups:
         n = len(members)
         console.print(Text(f"{title} ({n} checkpoints, {n * n} ordered pairs)", style="bold"))
-        console.print(_table(registry, members, source, conflicts, letters, name_width))
+        used = {c.name: _used(registry, c, name, source) for c in members}
+        console.print(_table(registry, members, used, conflicts, letters, name_width))
         console.print()
     _print_legend(console, registry, shown, conflicts, letters)
 
@@ -199,7 +212,7 @@ def _letter(rank: int) -> str:
 def _table(
     registry: Registry,
     members: Sequence[Checkpoint],
-    source: str | None,
+    used: Mapping[str, Mapping[str, BenchmarkScore]],
     conflicts: Sequence[Conflict],
     letters: dict[str, str],
     name_width: int,
@@ -216,7 +229,7 @@ def _table(
     for checkpoint in members:
         cells: list[str] = []
         for benchmark in benchmarks:
-            score = registry.score(checkpoint, benchmark, source)
+            score = used[checkpoint.name].get(benchmark)
             conflict = (checkpoint.name, benchmark) in disagreeing
             cells.append(_score_cell(score, conflict, letters))
         table.add_row(checkpoint.name, checkpoint.stage, checkpoint.objective or "-", *cells)
@@ -237,7 +250,10 @@ def _print_legend(
     conflicts: Sequence[Conflict],
     letters: dict[str, str],
 ) -> None:
-    console.print("Scores in per cent, from the most preferred source unless --score-source names another:")
+    console.print(
+        "Scores in per cent, from the most preferred source that scores all of a family but base models, or else the "
+        "most preferred of each checkpoint, unless --score-source names another:"
+    )
     for key, letter in letters.items():
         title = registry.sources[key].title if key in registry.sources else "not among the sources"
         console.print(f"  {letter}  {key}: {title}")

@@ -1,14 +1,16 @@
 """Click options that several commands share, handed on as typed settings."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, fields
 from functools import wraps
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
+from ...errors import UserError
 from ..options import DTYPES, Options
 
 Command = TypeVar("Command", bound=Callable[..., object])
@@ -163,12 +165,6 @@ _QUESTION = (
         help="official: cut texts and count ties as the benchmark's publication does.",
     ),
     click.option(
-        "--check-quantised",
-        type=click.IntRange(min=1),
-        metavar="N",
-        help="Score N items with the full weights too, and count the margins that change sign.",
-    ),
-    click.option(
         "--benchmark", metavar="NAME", help="Benchmark whose alignment gap comes first; default: the family's."
     ),
     click.option("--score-source", metavar="KEY", help="Benchmark scores from this source only."),
@@ -277,6 +273,15 @@ def device_options(command: Command) -> Command:
 def options_of(settings: dict[str, Any], *, quiet: bool) -> Options:
     """The `Options` among a command's settings; those that are not the run's are left out."""
     return Options(**{name: settings[name] for name in _OPTIONS & settings.keys()}, quiet=quiet)
+
+
+def refuse(names: Collection[str], why: str) -> None:
+    """Raise UserError where the command line has one of these options of the command that runs."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        name = option.name or ""
+        if name in names and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise UserError(f"{option.opts[0]} {why}: leave it out.")
 
 
 def split_tasks(spec: str | None) -> tuple[str | None, ...]:

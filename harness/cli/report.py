@@ -1,11 +1,16 @@
 """`cdr-eval report`: the reports of a run once more, or what was published."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ...errors import UserError
 from .options import FILE, debug_option
+
+if TYPE_CHECKING:
+    from ...model_registry.registry import Conflict, Registry
+    from ...model_registry.schema import BenchmarkScore
 
 
 @click.command()
@@ -24,9 +29,10 @@ def report(runs: tuple[Path, ...], published: bool) -> None:
         from ...reports.published import published_report
         from ...reports.terminal import print_document
 
+        known = load_registry()
         conflicts = [
-            (c.checkpoint.name, c.benchmark, [(s.value, s.source, s == c.scores[0]) for s in c.scores])
-            for c in load_registry().conflicts()
+            (c.checkpoint.name, c.benchmark, [(s.value, s.source, _users(known, c, s)) for s in c.scores])
+            for c in known.conflicts()
         ]
         print_document(published_report(conflicts))
         return
@@ -45,3 +51,13 @@ def report(runs: tuple[Path, ...], published: bool) -> None:
 
     for run in runs:
         click.echo(write_reports(run))
+
+
+def _users(registry: "Registry", conflict: "Conflict", score: "BenchmarkScore") -> list[str]:
+    """The families whose grids use this one of a checkpoint's scores."""
+    name = conflict.checkpoint.name
+    return [
+        family.name
+        for family in registry.families_of(name)
+        if registry.used_scores(name, among=family.members)[conflict.benchmark] == score
+    ]

@@ -225,6 +225,7 @@ def pairs_table(accuracy: pd.DataFrame, facts: RunFacts) -> pd.DataFrame:
 def _checkpoint(group: Group, member: Member, facts: RunFacts) -> dict[str, Any]:
     checkpoint = member.local.checkpoint
     fields = ("name", "label", "model", "revision", "stage", "objective", "trained_from")
+    used = used_scores(facts)[checkpoint.name]
     return {
         **checkpoint.model_dump(include=set(fields)),
         "parameters": member.local.parameters,
@@ -232,7 +233,8 @@ def _checkpoint(group: Group, member: Member, facts: RunFacts) -> dict[str, Any]
         "weights": member.local.weights,
         "dtype": facts.numbers,
         "scores": [score.model_dump(exclude={"note"}) for score in checkpoint.scores],
-        "scores_used": {benchmark: score.value for benchmark, score in used_scores(facts)[checkpoint.name].items()},
+        "scores_used": {benchmark: score.value for benchmark, score in used.items()},
+        "score_sources": {benchmark: score.source for benchmark, score in used.items()},
     }
 
 

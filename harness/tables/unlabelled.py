@@ -68,6 +68,7 @@ def unlabelled_tables(
         "sign_p": doubt,
         "refused": refused,
         "mean_checkpoints": len(mean.checkpoints) if mean else 0,
+        "resamples": len(found.resampled),
     }
     return info, {"unlabelled": table, "controls": controls}, {MEAN_FILE: mean.text()} if mean else {}
 

@@ -57,7 +57,7 @@ class CoefficientRow(Record):
 class SparseRow(Record):
     """Out-of-fold accuracy of fits on few checkpoints, that are added one by one."""
 
-    checkpoints: Count = Field(description="how many: passes over a model that a reward costs")
+    checkpoints: Count = Field(description="how many; each costs a pass over a model under every conditioning")
     added: Checkpoint = Field(description="the one added, in the fit on all labels; the first row has two")
     n: Items
     accuracy: Accuracy

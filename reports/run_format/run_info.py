@@ -46,6 +46,9 @@ class CheckpointInfo(Record):
     scores_used: dict[str, Float] = Field(
         default_factory=dict[str, Float], description="benchmark to the score that gaps were formed from"
     )
+    score_sources: dict[str, str] = Field(
+        {}, description="benchmark to the source of that score; empty in a run of an earlier version"
+    )
 
 
 class TaskInfo(Record):
@@ -125,6 +128,7 @@ class UnlabelledInfo(Record):
     )
     refused: str = Field(description="why nothing is recommended, as a clause; empty where something is")
     mean_checkpoints: Count = Field(description="checkpoints of the mean of several pairs, mean.yaml; 0: not written")
+    resamples: Count = Field(0, description="resamples of problems for the intervals; 0 in a run of an earlier version")
 
 
 class Counts(Record):

@@ -232,7 +232,17 @@ def test_methods_paragraph_names_what_a_reader_needs(make_run: Callable[[str], P
     assert "leaving out one checkpoint at a time" in methods
     assert "The naive p-values" in methods
     assert "minilab judge (minilab_judge and minilab_judge_sampled)" in methods
+    assert "items of one problem, or else of one group or prompt, are drawn together" in methods
     assert "Benchmark scores are from mine (my_bench)" in report_of(make_run("families"))
+
+
+def test_sources_of_scores_are_those_that_the_run_says_and_not_guessed(make_run: Callable[[str], Path]) -> None:
+    path = make_run("couple")
+    said = '"minilab_judge": "minilab judge"'
+    rewrite(path / "run.json", said, '"minilab_judge": "another"')
+    assert "Benchmark scores are from another (minilab_judge) and minilab judge" in report_of(path)
+    rewrite(path / "run.json", '"score_sources"', '"unknown_to_an_earlier_version"')
+    assert "Benchmark scores are from" not in report_of(path)
 
 
 def test_every_note_of_the_run_is_shown(make_run: Callable[[str], Path]) -> None:

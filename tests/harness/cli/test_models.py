@@ -35,6 +35,15 @@ def test_list_shows_names_whole_with_used_scores_and_conflicts() -> None:
     assert "zephyr" not in result.output
 
 
+def test_a_score_is_the_one_that_a_grid_of_the_family_uses() -> None:
+    """One source scores all of it but the base: not the preferred one."""
+    family = ("--family", "mistral-iterative-dpo")
+    assert re.search(r"zephyr-7b-sft-full\s+sft\s+-\s+!6\.2 d", run(*family).output)
+    for arguments, source in ((family, "paper-c1"), ((), "simpo")):
+        found = {c["name"]: c for c in json.loads(run(*arguments, "--json").output)["checkpoints"]}
+        assert found["zephyr-7b-sft-full"]["scores_used"]["arena_hard"]["source"] == source
+
+
 def test_list_takes_one_score_source() -> None:
     result = run("--family", "llama3", "--score-source", "paper-c2")
     assert re.search(r"Llama-3-Base-8B-SFT-SimPO\s+preference\s+simpo\s+!20\.3 c\s+22\.0 c\s+-", result.output)
