@@ -48,12 +48,12 @@ def fit_document(run: Run, pictures: Sequence[Picture]) -> Document:
 def _worth_section(run: Run, info: FitInfo) -> tuple[Section, ...]:
     """In sentences: the fit against the pair and against the gap's choice, and the sparse one's cost."""
     sentences = [_difference(row) for row in run.comparisons if row.strong_a == run.info.fitted[0].name]
-    passes, most = info.sparse, max((row.checkpoints for row in run.sparse_path), default=info.sparse)
+    few, most = info.sparse, max((row.checkpoints for row in run.sparse_path), default=info.sparse)
     if any((row.gain or 0) > 0 for row in run.sparse_path[-1:]):
         share = percent(info.gain_share).removesuffix(".0")
         sentences.append(
-            f"{passes} of {plural(len(run.info.checkpoints), 'checkpoint')} have {share}% of what {most} gain over the "
-            f"pair: a response then costs {passes} passes, where a pair costs 2."
+            f"{few} of {plural(len(run.info.checkpoints), 'checkpoint')} have {share}% of what {most} gain over the "
+            f"pair: a response then costs {few * len(info.conditionings)} passes, where a pair costs 2."
         )
     else:
         sentences.append("On these labels a sparse fit gains nothing over the pair chosen on the same ones.")
@@ -109,14 +109,16 @@ def _curve_cell(row: CurveRow) -> Cell:
 def _sparse_section(run: Run, info: FitInfo | None) -> tuple[Section, ...]:
     if not run.sparse_path or info is None:
         return ()
+    under = len(info.conditionings)
+    each = f" under each of its {under} conditionings" if under > 1 else ""
     text = (
         "Checkpoints are added one by one, that which lowers the loss most first; each fold finds its own order, and "
-        "the column says the order on all labels. Each checkpoint is a pass over a model. The size in bold was chosen "
-        "by these accuracies, so that its own is flattered; the table of accuracies above has the honest one."
+        f"the column says the order on all labels. Each checkpoint is a pass over a model{each}. The size in bold was "
+        "chosen by these accuracies, so that its own is flattered; the table of accuracies above has the honest one."
     )
     rows = [
         (
-            Cell(count(row.checkpoints), best=row.checkpoints == info.sparse),
+            Cell(count(row.checkpoints * under), best=row.checkpoints == info.sparse),
             Cell(row.added),
             Cell(count(row.n)),
             Cell(percent_interval(row.accuracy, row), row.accuracy),
@@ -134,7 +136,7 @@ def _coefficient_section(run: Run, info: FitInfo | None) -> tuple[Section, ...]:
     text = (
         "The reward is Σ coefficient · log-probability; its difference between two responses is the log-odds that the "
         "first is preferred, so that confidence needs no temperature. Coefficients sum to zero, as those of a density "
-        f"ratio do. Ridge strength {plain(info.strength)}, out-of-fold log loss {plain(info.log_loss)} nats (a coin: "
+        f"ratio do. Ridge strength {info.strength:.2g}, out-of-fold log loss {plain(info.log_loss)} nats (a coin: "
         "0.693). The intervals are those of the ridge at this strength, by clusters of items: a ridge draws "
         "coefficients to zero, and those of checkpoints that say the same are shared out among them."
     )

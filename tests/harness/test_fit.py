@@ -1,6 +1,7 @@
 """Fitted rewards and estimates without labels, on the shipped minilab, by the commands that a user gives."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from cdr_eval.harness.cli.main import cli
 from cdr_eval.harness.fit import fit
 from cdr_eval.harness.fitted_file import read_fitted
 from cdr_eval.model_registry.registry import load_registry
+from cdr_eval.reports.figures import draw_figures
+from cdr_eval.reports.fit_report import fit_document
+from cdr_eval.reports.markdown import render_markdown
 from cdr_eval.reports.run_format.reading import read_run
 from cdr_eval.tasks.catalog import load_task, task_of_rows
 from cdr_eval.tasks.item import Item
@@ -96,6 +100,29 @@ def test_its_accuracy_is_that_of_fits_on_the_other_folds_and_not_of_the_file(fol
     margins = flattered.margins.query("variant == 'fitted'")["margin"].to_numpy()
     own = next(r for r in judged.accuracy if (r.scope, r.strong) == ("overall", "fitted"))
     assert (margins > 0).mean() >= (own.accuracy or 0)
+
+
+def test_each_checkpoint_costs_a_pass_for_every_conditioning(folder: Path):
+    run = read_run(folder / "fit")
+    assert run.info.fit is not None
+    few = run.info.fit.sparse
+    info = run.info.fit.model_copy(update={"conditionings": ("identity", "empty"), "strength": 0.0002})
+    text = render_markdown(fit_document(replace(run, info=run.info.model_copy(update={"fit": info})), ()))
+    assert f"a response then costs {2 * few} passes" in text
+    assert "| 10 |" in text.split("Passes")[1]
+    assert "Ridge strength 0.0002," in text
+
+
+def test_figures_call_two_fitted_rewards_as_the_tables_do(folder: Path, options: Options, tmp_path: Path):
+    files = tuple(folder / "fit" / name for name in ("fitted.yaml", "fitted-sparse.yaml"))
+    judged = replace(options, fitted=files)
+    task = str(folder / "others.jsonl")
+    found = evaluate_pair("minilab-dpo-3", "minilab-sft", task=task, variants=["vanilla"], options=judged)
+    draw_figures(read_run(found.save(tmp_path / "run")), tmp_path)
+    text = (tmp_path / "selection.svg").read_text()
+    assert "fitted-sparse (n = 60)" in text
+    assert "fitted (n = 60)" in text
+    assert "(2)" not in text
 
 
 def test_a_fitted_reward_judges_other_items_as_the_sum_that_its_file_says(folder: Path, options: Options):
@@ -276,6 +303,10 @@ def test_a_report_of_an_unlabelled_grid_says_why_it_recommends_nothing(folder: P
     assert "No pair is recommended" in ended.out
     assert (folder / "grid" / "unlabelled.csv").is_file()
     assert not (folder / "grid" / "mean.yaml").exists()
+    assert "items.html" not in ended.out
+    report = (folder / "grid" / "leaderboard.md").read_text()
+    assert "from 200 resamples of problems" in report
+    assert not [word for word in ("mean credit", "bootstrap", "a comparison of accuracies") if word in report]
 
 
 def test_the_mean_of_the_pairs_of_highest_estimate_is_a_reward_that_labels_may_judge(folder: Path, options: Options):
