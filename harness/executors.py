@@ -3,7 +3,7 @@
 Torch and Ray are imported when an executor is opened.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
@@ -18,6 +18,7 @@ from .scoring.load_options import LoadOptions, load_options
 from .scoring.opening import scorer_kind
 
 if TYPE_CHECKING:
+    from ..model_registry.checkpoint_files import LocalCheckpoint
     from .generation.blocks import Block, Rows, SamplingJob
     from .running.ray_pool import RayPool
 
@@ -34,6 +35,16 @@ def check_executor(options: Loading) -> None:
         raise UserError(
             "--tensor-parallel is for the scorers shared-prefix and reference; tell lm-eval's model itself."
         )
+
+
+def check_whole(found: "Sequence[LocalCheckpoint]") -> None:
+    """Raise UserError where a checkpoint cannot be spread over processes."""
+    for local in found:
+        if local.adapter is not None or local.gguf is not None:
+            what = "an adapter" if local.adapter is not None else "a GGUF file"
+            raise UserError(
+                f"--tensor-parallel spreads a folder of whole weights, and {local.name} is {what}: leave it out."
+            )
 
 
 @contextmanager

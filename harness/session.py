@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ..model_registry.checkpoint_files import find_checkpoint
 from ..model_registry.registry import Registry
 from .comparisons import Comparison
-from .executors import check_executor, this_process
+from .executors import check_executor, check_whole, this_process
 from .options import Options, default_store
 from .question import Question
 from .rendering.groups import Group, open_group
@@ -66,7 +66,10 @@ def open_session(
     if checkpoint is not None and any(variant.uses_router for variant in question.variants):
         router = open_group([checkpoint], [], registry.common_family([checkpoint]), registry, options, cut)
     asked = [group for group in (*groups, router) if group is not None]
-    read_urls(options.urls, [member.local.name for group in asked for member in group.members])
+    found = [member.local for group in asked for member in group.members]
+    read_urls(options.urls, [local.name for local in found])
+    if options.tensor_parallel > 1:
+        check_whole(found)
     opened = executor() if executor is not None else this_process(options)
     renderer = PartRenderer(question.task.items, question.criteria, options.seed, options.quiet)
     store = ScoreStore(options.store or default_store())

@@ -1,6 +1,7 @@
 """Models spread over two real processes: the scores of one, agreement on memory, and no hang when one is lost."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,7 +14,9 @@ from cdr_eval.errors import UserError
 from cdr_eval.harness import Options, evaluate_pair
 from cdr_eval.harness.running import runner, work_units
 
+from tests.adapters import save_adapter
 from tests.faults.rounds import rows, scores, small_grid
+from tests.gguf_files import write_gguf
 from tests.scale.conftest import once_scoring
 
 SPARE = """
@@ -81,6 +84,17 @@ def test_heads_that_do_not_divide_are_refused(pair: tuple[str, str, str], tmp_pa
         run(pair, tmp_path / "store", tensor_parallel=3)
     with pytest.raises(UserError, match=r"has 2 key-value heads, which 4 processes cannot share evenly: pass a"):
         run(pair, tmp_path / "store", tensor_parallel=4)
+
+
+def test_adapters_and_gguf_files_are_refused_before_anything_is_scored(pair: tuple[str, str, str], tmp_path: Path):
+    base, _, task = pair
+    adapter = save_adapter(tmp_path / "adapter", Path(base))
+    file = shutil.copytree(base, tmp_path / "packed") / "packed.gguf"
+    write_gguf(file, Path(base))
+    for strong, what in ((adapter, "an adapter"), (file, "a GGUF file")):
+        with pytest.raises(UserError, match=rf"whole weights, and {strong.stem} is {what}: leave it out"):
+            run((base, str(strong), task), tmp_path / "store", tensor_parallel=2)
+    assert not (tmp_path / "store").exists()
 
 
 @pytest.mark.parametrize(
