@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from .common_sections import reward_name
 from .document import Block, Cell, Document, Paragraph, Section, Table
-from .formatting import count, p_value, percent_interval, plural, points, signed
+from .formatting import MISSING, count, p_value, percent_interval, plural, points, signed
 from .run_format.compared import ChangedItem, Compared, ComparedRuns
 from .scores import reward_of
 
@@ -47,14 +47,15 @@ def _table(rewards: Sequence[Compared]) -> Table:
 
 def _row(reward: Compared) -> tuple[Cell, ...]:
     first, second = reward_name(reward_of(reward.first)), reward_name(reward_of(reward.second))
+    n = reward.first.n
     interval = f"[{points(reward.ci_low)}, {points(reward.ci_high)}]"
     return (
         Cell(first if first == second else f"{first}; {second}"),
-        Cell(count(reward.first.n)),
+        Cell(count(n)),
         Cell(percent_interval(reward.first.accuracy, reward.first)),
         Cell(percent_interval(reward.second.accuracy, reward.second)),
-        Cell(f"{points(reward.difference)} {interval}", reward.difference),
-        Cell(p_value(reward.p_value)),
+        Cell(f"{points(reward.difference)} {interval}", reward.difference) if n else Cell(MISSING),
+        Cell(p_value(reward.p_value) if n else MISSING),
         Cell(count(len(reward.gained))),
         Cell(count(len(reward.lost))),
     )

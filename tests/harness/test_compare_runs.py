@@ -104,6 +104,14 @@ def test_a_run_equals_itself_and_items_of_one_run_are_counted(options: Options, 
     assert part.rewards[0].difference == 0
 
 
+def test_rewards_without_a_scored_item_have_no_difference(options: Options, tmp_path: Path) -> None:
+    short = replace(options, max_length=4)
+    run = evaluate_pair("minilab-dpo-1", "minilab-sft", variants=("vanilla",), options=short).save(tmp_path / "short")
+    text = render_markdown(comparison_document(compare_runs([run, run])))
+    assert "| 0 | – | – | – | – | 0 | 0 |" in text
+    assert "nan" not in text
+
+
 def test_runs_that_cannot_be_compared_are_a_sentence(options: Options, over_sft: Path, tmp_path: Path) -> None:
     task = tmp_path / "other.jsonl"
     task.write_text('{"prompt": "a?", "chosen": "yes", "rejected": "no"}\n' * 2, encoding="utf-8")
