@@ -11,11 +11,21 @@ from ..annotation.choosing import Choice, Rule
 from ..annotation.formats import FORMATS
 from ..annotation.settings import WEIGHTS, Annotating
 from .evaluate import end_incomplete
-from .options import FILE, Output, options_of, output_options, scoring_options, split
+from .options import FILE, Output, options_of, output_options, refuse, scoring_options, split
 from .run_folders import check_of, free_folder
 
 if TYPE_CHECKING:
     from ..annotate import Annotation
+
+
+_PAIR = ("variant", "router")
+"""Options of the reward of a pair alone."""
+_SCORING = (
+    *("scorer", "urls", "quantise", "batch_tokens", "store", "tensor_parallel", "offload"),
+    *("dtype", "max_length", "chat_template", "allow_cross_family", "allow_pickle", "trust_remote_code"),
+    *("mean", "criteria"),
+)
+"""Those of how checkpoints are scored, by a pair or by a fitted reward."""
 
 
 @click.command()
@@ -61,6 +71,7 @@ def annotate(data: str, output: Output, **given: Any) -> None:
     from ..annotate import annotate as annotated
     from ..annotate import score_shard
 
+    _check_reward(given)
     settings = _settings(given)
     options = options_of(given, quiet=output.quiet)
     reward = {name: given[name] for name in ("strong", "weak", "variant")}
@@ -91,6 +102,15 @@ def annotate(data: str, output: Output, **given: Any) -> None:
     out = output.out or free_folder(name, asked, overwrite=output.overwrite)
     found.save(out, write_reports, overwrite=output.overwrite)
     _tell(found, out, output)
+
+
+def _check_reward(given: dict[str, Any]) -> None:
+    """Raise UserError for options that what gives the rewards does not read."""
+    for other in ("scores", "annotator", "reward"):
+        if given[other] is not None:
+            refuse(_PAIR, f"belongs to the reward of a pair, and --{other} gives another")
+            if other != "reward":
+                refuse(_SCORING, f"belongs to the scoring of checkpoints, which --{other} does without")
 
 
 def _settings(given: dict[str, Any]) -> Annotating:

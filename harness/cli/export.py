@@ -4,8 +4,10 @@ from pathlib import Path
 
 import click
 
-from ...errors import UserError
-from .options import FILE, debug_option
+from .options import FILE, debug_option, refuse
+
+_ONLY = {"evaleval": ("samples", "organization"), "trl": ("reference", "registry")}
+"""Format → options that no other takes."""
 
 
 @click.command()
@@ -20,7 +22,7 @@ from .options import FILE, debug_option
     "with a reference's log-probabilities for DPOTrainer.",
 )
 @click.option("--samples", is_flag=True, help="evaleval: also a record of every item with its texts, a file a reward.")
-@click.option("--organization", default="unknown", show_default=True, help="Who ran it; EvalEval's schema asks.")
+@click.option("--organization", default="unknown", show_default=True, help="evaleval: who ran it; the schema asks.")
 @click.option("--reference", metavar="NAME", help="trl: the checkpoint whose likelihoods are taken, where several are.")
 @click.option("--registry", type=FILE, multiple=True, metavar="FILE", help="trl: the run's registry files.")
 @debug_option
@@ -34,8 +36,9 @@ def export(
     registry: tuple[Path, ...],
 ) -> None:
     """Write the results of a pair or grid RUN for other programs."""
-    if samples and file_format != "evaleval":
-        raise UserError("--samples belongs to --format evaleval: leave it out.")
+    for of_format, names in _ONLY.items():
+        if of_format != file_format:
+            refuse(names, f"belongs to --format {of_format}")
     from ...reports.run_format.reading import read_info
 
     read_info(run)

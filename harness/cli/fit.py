@@ -4,7 +4,7 @@ import click
 
 from ...errors import UserError
 from .evaluate import all_of_it, end_incomplete, show
-from .options import Output, Run, output_options, read_names, run_options, split
+from .options import Output, Run, output_options, read_names, refuse, run_options, split
 from .run_folders import check_of, free_folder, stem
 
 
@@ -31,6 +31,7 @@ def fit(family: str | None, models: str | None, conditionings: tuple[str, ...], 
         raise UserError(
             "A fit takes all scores: pass --shard to `cdr-eval grid` on the same task, then fit without it."
         )
+    refuse(["router"], "is for cdr-adaptive-router, which no conditioning of a fit is")
     if len(run.tasks) != 1:
         raise UserError("A reward is fitted to one task: pass one with --task.")
     from ...reports.write import write_reports

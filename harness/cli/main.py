@@ -1,5 +1,6 @@
 """The command line: parse, call, print."""
 
+import errno
 import signal
 import sys
 from importlib import import_module
@@ -68,6 +69,12 @@ def main() -> None:
         if "--debug" in sys.argv:
             raise
         click.echo(f"Error: {error}", err=True)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG or "--debug" in sys.argv:
+            raise
+        told = f"{str(error.filename)[:60]!r}..."
+        click.echo(f"Error: {told} is longer than the name of a file may be: pass a shorter one.", err=True)
         sys.exit(2)
     except click.ClickException as error:
         error.show()

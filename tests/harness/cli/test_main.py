@@ -40,6 +40,38 @@ def refused(ended: Ended) -> str:
 
 
 @pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        (("fit", "--router", "minilab-sft"), "--router is for cdr-adaptive-router"),
+        (("annotate", "d.jsonl", "--scores", "s", "--variant", "vanilla"), "--variant belongs to the reward of a pair"),
+        (("annotate", "d.jsonl", "--reward", "f.yaml", "--router", "minilab-sft"), "--router belongs to the reward of"),
+        (("annotate", "d.jsonl", "--annotator", "bt", "--scorer", "reference"), "--scorer belongs to the scoring of"),
+        (
+            ("export", "r", "--out", "o", "--format", "trl", "--organization", "us"),
+            "--organization belongs to",
+        ),
+        (("export", "r", "--out", "o", "--format", "evaleval", "--reference", "m"), "--reference belongs to"),
+        (("tasks", "x" * 300), "is longer than the name of a file may be"),
+        (("pair", "--strong", "x" * 300, "--weak", "minilab-sft"), "is longer than the name of a file may be"),
+        (("report", "x" * 300), "is longer than the name of a file may be"),
+    ],
+)
+def test_options_that_would_not_be_read_and_names_that_no_file_has(
+    run: Callable[..., Ended], command: tuple[str, ...], told: str
+) -> None:
+    assert told in refused(run(*command))
+
+
+@pytest.mark.parametrize("command", ["fit", "plan"])
+def test_what_does_not_check_quantised_weights_does_not_take_the_option(
+    run: Callable[..., Ended], command: str
+) -> None:
+    ended = run(command, "--check-quantised", "3")
+    assert ended.code == 2
+    assert "No such option '--check-quantised'" in ended.err
+
+
+@pytest.mark.parametrize(
     ("rows", "sentence"),
     [
         ('{"prompt": "p", "chosen": "a"}', "rejected"),
