@@ -49,6 +49,7 @@ def write_items(run: Run, folder: Path) -> bool:
             title=_title(run),
             task=run.info.task.name,
             criteria=run.info.criteria,
+            rule="" if (items["responses"] == 2).all() else run.info.task.rule,
             blocks={name: text for name, text in blocks.items() if whole or name == "index"},
             script=Markup(script),
             style=Markup(style),

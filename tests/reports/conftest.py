@@ -109,6 +109,15 @@ class Runs:
         task.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
         return evaluate_pair("minilab-dpo-3", "minilab-sft", task=str(task), options=self.options)
 
+    def several(self) -> RunResult:
+        """Items of three responses each, two of them of equal grade."""
+        task = self.folder / "several.jsonl"
+        rows = [{"prompt": f"{n}?", "chosen": ["a" * n, "b" * n], "rejected": "c" * n} for n in range(1, 9)]
+        task.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+        return evaluate_pair(
+            "minilab-dpo-3", "minilab-sft", task=str(task), variants=("vanilla",), options=self.options
+        )
+
     def single(self) -> RunResult:
         """A grid of one checkpoint: only itself over itself."""
         return evaluate_grid(models=["minilab-sft"], options=self.options)

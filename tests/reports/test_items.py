@@ -74,6 +74,13 @@ def test_items_are_listed_by_margin_and_filtered(written: Callable[[str], Path],
     assert listed(browser) == safety.sort_values(ascending=False, kind="stable").index.tolist()
 
 
+def test_what_right_means_is_said_where_items_have_more_than_two_responses(written: Callable[[str], Path]) -> None:
+    said = "Right is here an acceptable response of a higher reward than every other."
+    several = (written("several") / "items.html").read_text(encoding="utf-8")
+    assert f"{said} The task's own rule: " in several
+    assert said not in (written("pair") / "items.html").read_text(encoding="utf-8")
+
+
 @browser_only
 def test_two_rewards_are_compared(written: Callable[[str], Path], browser: Any) -> None:
     folder = written("families")
