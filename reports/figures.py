@@ -16,9 +16,10 @@ from .common_sections import reward_name
 from .document import Picture
 from .escaping import file_stem
 from .pair_figures import families, list_heatmaps, list_scatters, measured_pair, members, short_labels, sizes
-from .pair_report import pair_lines, reward_label
+from .pair_report import pair_lines
 from .run_format.evaluation_tables import RewardRow
 from .run_format.reading import Run
+from .run_format.run_info import ANNOTATOR, FITTED
 from .scores import Reward, Scores, chance_of, collect_scores, ranked, reward_of, scored
 
 CURVES = 6
@@ -176,10 +177,10 @@ def _shown(run: Run, scores: Scores, rewards: Iterable[Reward]) -> list[Reward]:
 
 def _curve_name(run: Run, reward: Reward, labels: Mapping[str, str]) -> str:
     strong, weak, variant = reward
-    if run.info.kind == "pair":
-        return reward_label(run, reward)
-    if run.info.kind != "grid":
+    if run.info.kind == "fit" or variant in (ANNOTATOR, FITTED):
         return reward_name(reward)
+    if run.info.kind != "grid":
+        return variant
     short = reward_name((labels.get(strong, strong), labels.get(weak, weak), variant))
     return short if len(run.info.variants) > 1 else short.removeprefix(f"{variant}, ")
 

@@ -59,7 +59,7 @@ def _worth_section(run: Run, info: FitInfo) -> tuple[Section, ...]:
         sentences.append("On these labels a sparse fit gains nothing over the pair chosen on the same ones.")
     sentences += [f"{fitted.name}: {fitted.told}." for fitted in run.info.fitted]
     sentences.append(
-        "fitted.yaml and fitted-sparse.yaml hold the rewards fitted on all labels; `pair`, `grid` and `annotate` take "
+        "fitted.yaml and fitted-sparse.yaml hold the rewards fitted on all labels; pair, grid and annotate take "
         "them with --reward on items whose labels they were not fitted on."
     )
     return section("What the fit is worth", [Bullets(tuple(sentences))], opening=True)

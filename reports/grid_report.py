@@ -62,8 +62,7 @@ def main_benchmark(run: Run) -> str:
 
 def _headings(run: Run) -> tuple[str, ...]:
     variant = ("Variant",) if len(run.info.variants) > 1 else ()
-    benchmark = main_benchmark(run)
-    gap = (f"Gap ({benchmark})",) if benchmark else ()
+    gap = ("Gap",) if main_benchmark(run) else ()
     return ("Rank", "Strong", "Weak", *variant, *gap)
 
 
@@ -87,7 +86,7 @@ def _leaderboard_section(run: Run, scores: Scores, order: Sequence[Reward], pict
         return Section("Leaderboard", (Paragraph("There is no pair of two checkpoints with a scored item to rank."),))
     text = f"{plural(len(order), 'reward')} ranked by overall accuracy. {accuracy_text(run, scores)}"
     if main_benchmark(run):
-        text += " The gap is the benchmark score of strong minus that of weak, in points."
+        text += f" The gap is the score in {main_benchmark(run)} of strong minus that of weak, in points."
     if len(order) > 1:
         text += " Ranks of pairs whose intervals overlap are not to be taken at their word."
     unscored = len(scores.rewards) - len(order) - selves

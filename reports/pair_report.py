@@ -33,7 +33,7 @@ def pair_document(run: Run, pictures: Sequence[Picture]) -> Document:
     curves = [picture for picture in pictures if picture.topic == "confidence"]
 
     def label(reward: Reward) -> str:
-        return reward_label(run, reward)
+        return _label(run, reward)
 
     compared: list[Block] = []
     comparisons = [row for row in run.comparisons if row.n]
@@ -63,7 +63,7 @@ def pair_lines(run: Run, scores: Scores) -> list[Line]:
     judges = [reward for reward in scores.rewards if reward[2].startswith("judge-") and not reward[1]]
     printed = {reward: published.get(reward[2]) for reward in scores.rewards if reward[:2] in pairs}
     printed |= {reward: published.get("judge") for reward in judges[-1:]}  # the paper's is of no one domain
-    return [Line((reward_label(run, reward),), reward, printed.get(reward)) for reward in scores.rewards]
+    return [Line((_label(run, reward),), reward, printed.get(reward)) for reward in scores.rewards]
 
 
 def _title(run: Run) -> str:
@@ -79,7 +79,7 @@ def _published_rows(run: Run) -> dict[str, PublishedRow]:
     return table.of_pair(run.checkpoint(pair.strong), run.checkpoint(pair.weak))
 
 
-def reward_label(run: Run, reward: Reward) -> str:
+def _label(run: Run, reward: Reward) -> str:
     """The variant; with the checkpoints where they are not simply the run's pair."""
     strong, weak, variant = reward
     if any((strong, weak) == (pair.strong, pair.weak) for pair in run.info.pairs):

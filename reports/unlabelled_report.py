@@ -44,7 +44,7 @@ def unlabelled_section(run: Run, pictures: Sequence[Picture]) -> tuple[Section, 
 def _sentences(run: Run, info: UnlabelledInfo) -> list[str]:
     if info.refused:
         refusal = f"No pair is recommended, and the estimates below are not to be used: {info.refused}."
-        return [refusal, "Label 20 items or more and fit (`cdr-eval fit`), or take the pair of the largest gap."]
+        return [refusal, "Label 20 items or more and fit (cdr-eval fit), or take the pair of the largest gap."]
     best = run.unlabelled[0]
     tied = [row for row in run.unlabelled[1:] if row.tied]
     text = (
@@ -59,7 +59,7 @@ def _sentences(run: Run, info: UnlabelledInfo) -> list[str]:
         several = plural(min(MEAN_PAIRS, len(run.unlabelled)), "pair")
         text += (
             f" {MEAN_FILE} is the mean of the {several} of highest estimate ({info.mean_checkpoints} passes a "
-            "response): a reward that `pair`, `grid` and `annotate` take with --reward."
+            "response): a reward that pair, grid and annotate take with --reward."
         )
     warning = (
         "What is estimated is agreement with whatever the pairs have in common. A preference that all share is taken "

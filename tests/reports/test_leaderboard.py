@@ -155,7 +155,8 @@ def test_grid_is_ranked_and_leaves_self_pairs_out(make_run: Callable[[str], Path
     best = sorted((p for p in overall if p[0] and p[0] != p[1]), key=lambda p: -float(overall[p].split()[0]))
     assert [row[0] for row in rows] == [str(rank) for rank in range(1, 16)]
     assert [float(row[-1].split()[0]) for row in rows] == [float(overall[pair].split()[0]) for pair in best[:15]]
-    assert header[3] == "Gap (minilab_judge)"
+    assert header[3] == "Gap"
+    assert "The gap is the score in minilab_judge of strong" in report
     assert "Left out: 22 rewards of a checkpoint over itself, a tie on every item." in report
 
 
