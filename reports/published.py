@@ -193,7 +193,7 @@ def _conflict_section(conflicts: Sequence[ScoreConflict]) -> Section:
     if not conflicts:
         return Section("Scores on which sources differ", (Paragraph("The registry's sources agree on every score."),))
     rows = tuple(
-        (Cell(checkpoint), Cell(benchmark), Cell(source), Cell(", ".join(families) or MISSING), Cell(f"{value:g}"))
+        (Cell(checkpoint), Cell(benchmark), Cell(source), Cell(f"{value:g}"), Cell(", ".join(families) or MISSING))
         for checkpoint, benchmark, scores in conflicts
         for value, source, families in scores
     )
@@ -202,5 +202,5 @@ def _conflict_section(conflicts: Sequence[ScoreConflict]) -> Section:
         "source is asked for, a grid takes for each benchmark the most preferred source that scores all of its "
         "checkpoints but base models, or else the most preferred of each checkpoint."
     )
-    table = Table(("Checkpoint", "Benchmark", "Source", "Used in the grid of", "Score (%)"), rows, text_columns=4)
+    table = Table(("Checkpoint", "Benchmark", "Source", "Score (%)", "Used in the grid of"), rows, text_columns=3)
     return Section("Scores on which sources differ", (Paragraph(text), table))
