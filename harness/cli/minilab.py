@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -62,15 +63,19 @@ def judge(models: tuple[str, ...], against: str) -> None:
 def _print(judgements: "Mapping[str, Judgement]", against: str) -> None:
     """One row a checkpoint: win rates with intervals, and the good share of each section."""
     first = next(iter(judgements.values()))
-    title = f"Win rate against {against}'s greedy answers on {first.prompts} held-out prompts (%, 95% interval)"
-    table = Table(title=title)
+    title = (
+        f"Win rate against {against}'s greedy answers on {first.prompts} held-out prompts (%, 95% interval), and good "
+        "greedy answers by section (%)"
+    )
+    table = Table(title=title, box=SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     table.add_column("checkpoint", no_wrap=True)
-    for heading in ("greedy", "sampled", *(f"good, {section}" for section in first.good)):
-        table.add_column(heading)
+    for heading in ("greedy", "sampled"):
+        table.add_column(heading, min_width=len("(39.7–44.7)"))
+    for heading in first.good:
+        table.add_column(heading.replace(" ", "\n"))
     for name, judgement in judgements.items():
         rates = (
-            f"{rate.value:.1f} ({rate.ci_low:.1f} to {rate.ci_high:.1f})"
-            for rate in (judgement.greedy, judgement.sampled)
+            f"{rate.value:.1f} ({rate.ci_low:.1f}–{rate.ci_high:.1f})" for rate in (judgement.greedy, judgement.sampled)
         )
         table.add_row(name, *rates, *(f"{share:.0f}" for share in judgement.good.values()))
     Console().print(table)
