@@ -48,15 +48,19 @@ def grid(checkpoints: int, items: int) -> Generator[Rounds]:
 
 
 def kills() -> str:
-    """SIGKILL runs over a grid at random times until one ends by itself; from an empty store again and again."""
+    """SIGKILL runs over a grid at random times until one ends by itself; from an empty store again and again.
+
+    The times lie within that of an undisturbed run, which the last run, whose scores are stored, does not need.
+    """
     times = random.Random(0)
     with grid(checkpoints=6, items=300) as ready:
         clean = scores(ready.clean_store)
+        undisturbed = seconds(lambda: ready.one(ready.job(ready.folder / "store-0", ready.folder / "run-0")))
         killed = while_scoring = cycles = lost = wrong = twice = differing = 0
         while killed < KILLS:
             cycles += 1
             store, out = ready.folder / f"store-{cycles}", ready.folder / f"run-{cycles}"
-            while ready.one(ready.job(store, out, kill_after=times.uniform(0.1, 2.5)))[0] != 0:
+            while ready.one(ready.job(store, out, kill_after=times.uniform(0, undisturbed)))[0] != 0:
                 killed += 1
                 while_scoring += len(scores(store)) < len(clean)
             found = scores(store)
@@ -66,6 +70,7 @@ def kills() -> str:
             differing += len(different(out, ready.clean))
         return table(
             {
+                "seconds until a run was killed": f"0 to {undisturbed:.1f}, as long as an undisturbed one takes",
                 "runs killed": f"{killed}, {while_scoring} of them while scores were missing, the others later",
                 "runs continued to their end": f"{cycles}, each from an empty store",
                 "scores of the grid": f"{len(clean):,}",
