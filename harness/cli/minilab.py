@@ -31,7 +31,7 @@ def minilab() -> None:
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of weights, data, samples and order.")
 def build(out: Path, seed: int) -> None:
-    """Train the family from scratch (about a quarter of an hour of one core) and measure it."""
+    """Train the family from scratch (15 to 25 minutes of one core) and measure it."""
     from ..minilab.build import build as build_family
 
     _print(build_family(out, seed), "minilab-sft")
