@@ -7,7 +7,8 @@ from pathlib import Path
 from ..errors import UserError
 from ..model_registry.checkpoint_files import find_checkpoint, own_base
 from ..model_registry.checks import is_its_own_ancestor
-from ..model_registry.registry import Registry, load_registry
+from ..model_registry.files import read_registry_file
+from ..model_registry.registry import Registry
 from ..model_registry.schema import Checkpoint, Family
 
 
@@ -45,7 +46,7 @@ def grid_of(
         checkpoints = _distinct([find_checkpoint(name, registry) for name in models], registry)
         families = [(checkpoints, registry.common_family(checkpoints))]
     else:
-        names = [family] if family is not None else _default_families(registry, files)
+        names = [family] if family is not None else _default_families(files)
         families = [(registry.members(name), registry.family(name)) for name in names]
     names = [checkpoint.name for checkpoints, _ in families for checkpoint in checkpoints]
     circle = next((name for name in names if is_its_own_ancestor(registry, name)), None)
@@ -99,10 +100,10 @@ def _told_apart(checkpoint: Checkpoint, others: Sequence[Checkpoint]) -> Checkpo
     return checkpoint.model_copy(update={"name": name, "label": name})
 
 
-def _default_families(registry: Registry, files: Sequence[Path]) -> list[str]:
-    """The families that the user's registry files declare, or else the minilab."""
-    built_in = load_registry().families
-    own = [name for name, family in registry.families.items() if built_in.get(name) != family]
+def _default_families(files: Sequence[Path]) -> list[str]:
+    """The families that the user's registry files declare, of known names too, or else the minilab."""
+    declared = (str(family["name"]) for file in files for family in read_registry_file(file).families)
+    own = list(dict.fromkeys(declared))
     if files and not own:
         raise UserError(f"{files[0]} declares no family of checkpoints; add one, or pass --models or --family.")
     return own or ["minilab"]

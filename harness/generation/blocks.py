@@ -143,7 +143,7 @@ def context_of(member: Member, load: LoadOptions) -> tuple[int | None, list[str]
     file = {} if whole.gguf is None else {"gguf_file": whole.gguf.name}
     try:
         config = auto.from_pretrained(whole.path, trust_remote_code=load.trust_remote_code, **file)
-    except (OSError, ValueError, KeyError) as error:
+    except Exception as error:  # as varied as configurations are
         raise cannot_load(f"The configuration in {whole.path} cannot be loaded", error) from error
     switch = rotary_switch(config.get_text_config())
     if switch is None or (limit is not None and limit <= switch):

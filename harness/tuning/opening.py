@@ -62,7 +62,7 @@ def _training_template(tokenizer: Any, renderer: ChatRenderer, name: str) -> str
     turns = list(_PROBE.messages)
     scored = renderer.generation_prompt(turns)
     for front in _FRONTS:
-        template = dated(front + renderer.template)
+        template = front + dated(renderer.template)  # the renderer's begins on a line of its own, as where it scores
         read = tokenizer.apply_chat_template(
             turns, chat_template=template, add_generation_prompt=True, return_dict=True
         )

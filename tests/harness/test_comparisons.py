@@ -81,6 +81,18 @@ def test_a_checkpoint_that_is_its_own_ancestor_is_refused_by_check_and_grid(tmp_
         assert "'a' is, along trained_from, its own ancestor" in done.err
 
 
+def test_a_family_declared_again_is_the_grid_s(tmp_path: Path) -> None:
+    """As `minilab build` writes it: the built-in family with other checkpoints under the same names."""
+    members = ["minilab-base", "minilab-sft"]
+    file = tmp_path / "rebuilt.yaml"
+    file.write_text(
+        f"families: [{{name: minilab, members: [{', '.join(members)}]}}]\n"
+        f"checkpoints: [{', '.join(f'{{name: {name}, model: ./{name}}}' for name in members)}]\n"
+    )
+    [found] = grid_of(None, (), True, load_registry((file,)), (file,))
+    assert [c.model for c in found.checkpoints if c.name in members] == [str(tmp_path / name) for name in members]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

@@ -188,6 +188,16 @@ def test_no_token_is_read_beyond_the_switch_of_a_rotary_embedding(llamas, tmp_pa
     assert max(response["tokens"] for response in row["responses"]) == room
 
 
+def test_a_configuration_that_cannot_be_is_one_sentence(llamas, tmp_path):
+    model, path = shutil.copytree(llamas / "sft", tmp_path / "broken"), tmp_path / "p.jsonl"
+    config = json.loads((model / "config.json").read_text()) | {"num_attention_heads": 7}
+    (model / "config.json").write_text(json.dumps(config))
+    path.write_text('{"id": "a", "prompt": "why?"}\n')
+    ended = sample(path, "--model", model, "--out", tmp_path / "o.jsonl")
+    assert isinstance(ended.exception, UserError)
+    assert "cannot be loaded" in str(ended.exception)
+
+
 def test_bad_prompts_are_refused_before_torch_is_imported(tmp_path):
     path = tmp_path / "prompts.jsonl"
     path.write_text(ROWS["no column"])
