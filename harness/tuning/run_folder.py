@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import UserError
+from ...reports.run_format.out_folder import same_asked
 from .settings import Training
 
 
@@ -15,7 +16,7 @@ def begin(out: Path, settings: Mapping[str, Any]) -> None:
     """Mark `out` as this run's. Raises UserError where it holds something else."""
     marker = out / "checkpoints" / "settings.json"
     if marker.is_file():
-        if _differ(json.loads(marker.read_text(encoding="utf-8")), settings):
+        if not same_asked(json.loads(marker.read_text(encoding="utf-8")), settings):
             raise UserError(f"{out} holds a run with other settings: pass another --out, or remove it.")
         return
     if out.exists() and any(path.name != "checkpoints" for path in out.iterdir()):
@@ -36,15 +37,9 @@ def finished(out: Path, name: str, settings: Mapping[str, Any]) -> dict[str, Any
         record: dict[str, Any] = json.loads((out / name).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if _differ(record.get("settings"), settings):
+    if not same_asked(record.get("settings"), settings):
         raise UserError(f"{out} holds a run with other settings: pass another --out, or remove it.")
     return record
-
-
-def _differ(earlier: Any, settings: Mapping[str, Any]) -> bool:
-    """Whether an earlier run had other settings. One of an earlier version says nothing of those that are new."""
-    known = json.loads(json.dumps(settings))
-    return not isinstance(earlier, dict) or earlier != {key: known[key] for key in known if key in earlier}
 
 
 def versions(training: Training) -> dict[str, str]:

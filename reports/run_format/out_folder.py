@@ -23,7 +23,7 @@ def check_out(
         return
     run = _run_in(out / "run.json")
     earlier = run.get("asked")
-    if not earlier or earlier != {key: asked[key] for key in asked if key in earlier}:
+    if not earlier or not same_asked(earlier, asked):
         told = "a run of another question" if earlier else "a run that does not say what it was asked"
         raise UserError(f"{out} holds {told}; pass another --out, or --overwrite to replace it.")
     lost = {name: why for name, why in (left_out or {}).items() if name not in run.get("left_out", {})}
@@ -34,6 +34,12 @@ def check_out(
             f"{out} holds a run of the same question with {name}{more}, left out now ({why.rstrip('.')}); pass another "
             "--out, or --overwrite to replace it: every score is kept."
         )
+
+
+def same_asked(earlier: object, now: Mapping[str, Any]) -> bool:
+    """Whether an earlier record says what is said now. One of an earlier version says nothing of keys that are new."""
+    known: dict[str, Any] = json.loads(json.dumps(now))
+    return isinstance(earlier, dict) and earlier == {key: known[key] for key in known if key in earlier}
 
 
 def _run_in(file: Path) -> dict[str, Any]:
