@@ -21,6 +21,7 @@ from transformers import DynamicCache, PreTrainedModel
 from transformers.cache_utils import LinearAttentionCacheLayerMixin
 
 from ...errors import UserError
+from ..scoring.inference import inference
 from ..scoring.memory import is_out_of_memory
 from .settings import Sampling
 from .streams import uniforms
@@ -69,7 +70,8 @@ class Sampler:
     def samples(self, prompts: Sequence[TokenPrompt]) -> list[list[TokenSample]]:
         """The samples of each prompt, in order of their index; UserError for logits that are no numbers."""
         try:
-            return self._samples(prompts)
+            with inference(self._model.device):
+                return self._samples(prompts)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -77,7 +79,6 @@ class Sampler:
                 f"Memory ran out with {self._sampling.batch} sequences at once: pass a smaller --batch."
             ) from error
 
-    @torch.inference_mode()
     def _samples(self, prompts: Sequence[TokenPrompt]) -> list[list[TokenSample]]:
         cache, logits, mask = self._read(prompts)
         results: list[list[TokenSample]] = [[] for _ in prompts]

@@ -16,6 +16,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from .cpu_linear import fast_linear
+from .inference import inference
 from .memory import may_halve
 from .model_facts import decoder
 from .output_head import OutputHead
@@ -113,7 +114,6 @@ class CarriedStateScorer:
         reads = [(index, row * width, depth, depth + width) for row, index in enumerate(batch)]
         self._read(walk, hidden.flatten(0, 1), reads)
 
-    @torch.inference_mode()
     def _forward(self, tokens: Tensor, depth: int, cache: Any, *, keep: bool) -> Pass:
         """Run tokens (sequences, length) on after `depth` tokens whose state is in the cache.
 
@@ -123,7 +123,7 @@ class CarriedStateScorer:
         options: dict[str, Any] = {} if cache is None else {self._cache_name: cache}
         if self._takes_positions:
             options["position_ids"] = torch.arange(depth, depth + tokens.shape[1], device=device)[None]
-        with fast_linear(device, self._model.dtype):
+        with inference(device), fast_linear(device, self._model.dtype):
             output: Any = self._decoder(input_ids=tokens.to(device), use_cache=keep or cache is not None, **options)
         return output.last_hidden_state, output[self._cache_name] if keep else None
 
@@ -133,7 +133,7 @@ class CarriedStateScorer:
         rows, targets, owners = np.concatenate(reads, axis=1)
         if len(rows):
             order = np.argsort(rows, kind="stable")
-            with torch.inference_mode(), fast_linear(self._model.device, self._model.dtype):
+            with inference(self._model.device), fast_linear(self._model.device, self._model.dtype):
                 values = self._head.log_probs(hidden, rows[order], targets[order]).cpu().double().numpy()
             np.add.at(walk.sums, owners[order], values)
 

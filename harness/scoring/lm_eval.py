@@ -127,9 +127,11 @@ class LmEvalScorer:
             yield list(range(start, start + len(chunk))), self._sums(chunk)
 
     def _sums(self, requests: Sequence[ScoringRequest]) -> NDArray[np.float64]:
+        from .inference import full_float32  # which imports torch
+
         spans = [(index, span) for index, request in enumerate(requests) for span in _spans(request)]
         try:
-            with _no_bars():
+            with _no_bars(), full_float32():
                 answers: list[tuple[float, bool]] = self._model._loglikelihood_tokens(
                     [(("", ""), *span) for _, span in spans], disable_tqdm=True
                 )

@@ -41,7 +41,7 @@ class OutputHead:
         distinct, index = np.unique(rows, return_inverse=True)
         hidden = hidden[torch.as_tensor(distinct).to(hidden.device, non_blocking=True)]
         on_device = torch.as_tensor(np.stack([index, targets])).to(hidden.device, non_blocking=True)
-        log_probs = torch.empty(len(targets), device=hidden.device)
+        log_probs = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
         for start in range(0, len(distinct), self._chunk):
             low, high = np.searchsorted(index, [start, start + self._chunk])
             picked, wanted = on_device[:, low:high]

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from transformers import PreTrainedModel
 
+from .inference import inference
 from .memory import may_halve
 from .model_facts import RotaryState, text_config
 from .protocol import ScoringRequest
@@ -57,7 +58,6 @@ class PaddedBatchScorer:
             yield batch, sums
             del waiting[:count]
 
-    @torch.inference_mode()
     def _sums(self, requests: Sequence[ScoringRequest]) -> NDArray[np.float64]:
         """Summed log-probabilities of one batch."""
         inputs = [torch.tensor(model_input(request), dtype=torch.long) for request in requests]
@@ -66,8 +66,9 @@ class PaddedBatchScorer:
         mask = (torch.arange(token_ids.shape[1]) < lengths[:, None]).long()
         device = self._model.device
         self._rotary.forget()
-        logits = self._model(token_ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
-        log_probs = [_scored_log_probs(logits[row], request).cpu() for row, request in enumerate(requests)]
+        with inference(device):
+            logits = self._model(token_ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
+            log_probs = [_scored_log_probs(logits[row], request).cpu() for row, request in enumerate(requests)]
         return np.array([float(values.double().sum()) for values in log_probs])
 
 

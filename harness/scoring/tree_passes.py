@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import PreTrainedModel
 
 from .cpu_linear import fast_linear
+from .inference import inference
 from .memory import may_halve
 from .model_facts import decoder, text_config
 from .output_head import OutputHead
@@ -55,18 +56,18 @@ class TreePasses:
             yield layout, log_probs
             carried, start = carry, layout.stop
 
-    @torch.inference_mode()
     def _forward(
         self, trie: TokenTrie, layout: TrieSlice, carried: dict[int, tuple[Tensor, Tensor]]
     ) -> tuple[Tensor, dict[int, tuple[Tensor, Tensor]]]:
         """The slice's log-probabilities, and each layer's keys and values that the next slice needs."""
         rows, read = slice(layout.start, layout.stop), layout.reads
-        with tree_attention(self._model) as attention, fast_linear(self._model.device, self._model.dtype):
+        device = self._model.device
+        with inference(device), tree_attention(self._model) as attention, fast_linear(device, self._model.dtype):
             tree_pass = TreePass(layout, attention, carried)
             hidden = self._decoder(
                 input_ids=self._row(trie.token_ids[rows]),
                 position_ids=self._row(trie.positions[rows]),
-                attention_mask=torch.ones(1, layout.stop - layout.start, device=self._model.device),
+                attention_mask=torch.ones(1, layout.stop - layout.start, device=device),
                 use_cache=False,
                 tree_pass=tree_pass,
             ).last_hidden_state

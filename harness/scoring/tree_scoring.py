@@ -61,8 +61,7 @@ def _to_host(values: Tensor) -> Callable[[], Tensor]:
     if values.device.type != "cuda":
         return values.cpu
     host = values.to("cpu", non_blocking=True)
-    copied = torch.cuda.Event()
-    copied.record()
+    copied = torch.cuda.current_stream(values.device).record_event()  # the process's own device may be another
 
     def wait() -> Tensor:
         copied.synchronize()

@@ -24,6 +24,7 @@ from transformers import (
 
 from ...tasks.item import Turn
 from ...tasks.items import Items
+from ..scoring.inference import inference
 from ..scoring.loading import fit_threads
 from .callbacks import ProgressBar, StopAtNonFinite
 from .overlap import RECORD, read_record
@@ -67,13 +68,13 @@ class Annotator:
             scores[batch] = self._read([ids[place] for place in batch])
         return scores
 
-    @torch.inference_mode()
     def _read(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
         width = max(map(len, rows))
         padding: int = self.model.config.get_text_config().pad_token_id
         ids = torch.tensor([[*row, *[padding] * (width - len(row))] for row in rows], device=self.model.device)
         mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self.model.device)
-        return self.model(input_ids=ids, attention_mask=mask).logits[:, 0].cpu().double().numpy()
+        with inference(self.model.device):
+            return self.model(input_ids=ids, attention_mask=mask).logits[:, 0].cpu().double().numpy()
 
 
 def load_annotator(folder: Path, device: str = "cpu") -> Annotator:
