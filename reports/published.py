@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cache
 from importlib.resources import files
 from typing import TypeVar
 
@@ -123,6 +124,7 @@ def _load(name: str, table: type[T]) -> T:
     return table.model_validate(yaml.safe_load(text))
 
 
+@cache
 def load_table1() -> Table1:
     """RewardBench accuracies as printed."""
     return _load("table1.yaml", Table1)

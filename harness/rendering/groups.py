@@ -142,7 +142,7 @@ def _check_tokenizers(
 ) -> list[str]:
     """Checkpoints of no common family must share a tokenizer; returns a note as `_check_families` does."""
     for checkpoint, tokenizer in zip(checkpoints[1:], tokenizers[1:], strict=True):
-        if _vocabulary(tokenizer) != _vocabulary(tokenizers[0]):
+        if not _alike(tokenizer, tokenizers[0]):
             return _incomparable(checkpoints[0].name, checkpoint.name, "have different tokenizers", allow_cross_family)
     return []
 
@@ -156,10 +156,16 @@ def _incomparable(first: str, second: str, reason: str, allow_cross_family: bool
     return [f"{first} and {second} {reason}; they were compared because of --allow-cross-family."]
 
 
-def _vocabulary(tokenizer: "PreTrainedTokenizerBase") -> str:
-    """What decides how a tokenizer cuts text, as canonical JSON."""
-    hf: Any = tokenizer
-    parts: dict[str, Any] = json.loads(hf.backend_tokenizer.to_str())
+def _alike(one: "PreTrainedTokenizerBase", other: "PreTrainedTokenizerBase") -> bool:
+    """Whether two tokenizers cut text alike; most often they are one and the same, and need not be taken apart."""
+    tokenizers: Any = (one, other)
+    first, second = (tokenizer.backend_tokenizer.to_str() for tokenizer in tokenizers)
+    return first == second or _vocabulary(first) == _vocabulary(second)
+
+
+def _vocabulary(text: str) -> str:
+    """What decides how a tokenizer, given as JSON, cuts text."""
+    parts: dict[str, Any] = json.loads(text)
     return json.dumps([parts.get(key) for key in ("model", "normalizer", "pre_tokenizer", "added_tokens")])
 
 
