@@ -133,17 +133,17 @@ def _trained(
     options: Options,
 ) -> tuple[Any, int]:
     """The trainer after training on the rows, and the model's number of parameters without adapters."""
-    from .scoring.loading import fit_threads, load_model
+    from .scoring.inference import fit_threads
+    from .scoring.loading import load_model
     from .tuning.training import Place, hushed, train
 
     _, tokenizer, local = start
     load = LoadOptions("cpu", "float32", options.trust_remote_code, options.allow_pickle)
     network: Any = load_model(local.path, load)
-    fit_threads(network)
     has_reference = LOSSES[training.loss].has_reference and training.lora is None
     reference: Any = load_model(local.path, load) if has_reference else None
     parameters = int(network.num_parameters())
     begin(out, settings)
-    with progress_bar(options.quiet) as progress, hushed():
+    with progress_bar(options.quiet) as progress, hushed(), fit_threads(network):
         place = Place(out / "checkpoints", options.device, progress, f"{training.loss} on {local.name}")
         return train(training, network, reference, tokenizer, rows, place), parameters

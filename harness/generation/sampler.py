@@ -70,7 +70,7 @@ class Sampler:
     def samples(self, prompts: Sequence[TokenPrompt]) -> list[list[TokenSample]]:
         """The samples of each prompt, in order of their index; UserError for logits that are no numbers."""
         try:
-            with inference(self._model.device):
+            with inference(self._model):
                 return self._samples(prompts)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

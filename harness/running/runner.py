@@ -206,20 +206,21 @@ class Runner:
         for part in parts:
             rendered = self.renderer.render(plan.renderer, part)
             keys = self.keys(plan.local, rendered)
-            claim = self._claims.take(claim_name(plan.local, keys)) if self.missing(keys) else None
-            if claim is not None:
-                self.store.refresh()
-            if not self.missing(keys):
+            with ExitStack() as unfiled:
+                claim = self._claims.take(claim_name(plan.local, keys)) if self.missing(keys) else None
                 if claim is not None:
-                    claim.close()
-                self._collect(part, rendered, keys, answers, shown=0)
-                continue
-            if claim is None:
-                left.append(part)
-                continue
-            number = next(self._numbers)
-            units = list(self._missing_units(number, rendered, keys))
-            self._jobs[number] = _Job(plan.local, part, rendered, keys, answers, claim, len(units))
+                    unfiled.callback(claim.close)
+                    self.store.refresh()
+                if not self.missing(keys):
+                    self._collect(part, rendered, keys, answers, shown=0)
+                    continue
+                if claim is None:
+                    left.append(part)
+                    continue
+                number = next(self._numbers)
+                units = list(self._missing_units(number, rendered, keys))
+                self._jobs[number] = _Job(plan.local, part, rendered, keys, answers, claim, len(units))
+                unfiled.pop_all()
             for unit in units:
                 if not claim.held():
                     left.append(part)

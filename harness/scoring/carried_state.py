@@ -123,7 +123,7 @@ class CarriedStateScorer:
         options: dict[str, Any] = {} if cache is None else {self._cache_name: cache}
         if self._takes_positions:
             options["position_ids"] = torch.arange(depth, depth + tokens.shape[1], device=device)[None]
-        with inference(device), fast_linear(device, self._model.dtype):
+        with inference(self._model), fast_linear(device, self._model.dtype):
             output: Any = self._decoder(input_ids=tokens.to(device), use_cache=keep or cache is not None, **options)
         return output.last_hidden_state, output[self._cache_name] if keep else None
 
@@ -133,7 +133,7 @@ class CarriedStateScorer:
         rows, targets, owners = np.concatenate(reads, axis=1)
         if len(rows):
             order = np.argsort(rows, kind="stable")
-            with inference(self._model.device), fast_linear(self._model.device, self._model.dtype):
+            with inference(self._model), fast_linear(self._model.device, self._model.dtype):
                 values = self._head.log_probs(hidden, rows[order], targets[order]).cpu().double().numpy()
             np.add.at(walk.sums, owners[order], values)
 

@@ -76,7 +76,8 @@ def _devices() -> list[str]:
 def _half_precision(device: str) -> str:
     import torch
 
-    return "bfloat16" if device.startswith("cuda") and torch.cuda.is_bf16_supported() else "float16"
+    real = device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
+    return "bfloat16" if real else "float16"
 
 
 def cannot_load(problem: str, error: Exception) -> UserError:

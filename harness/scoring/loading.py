@@ -19,9 +19,6 @@ from .memory import is_out_of_memory
 
 logging.disable_progress_bar()  # the run's own bars show progress
 
-_SMALL = 5_000_000
-"""Parameters below which the operations of a forward pass are too short to share between CPU threads."""
-_THREADS = torch.get_num_threads()
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
@@ -74,8 +71,3 @@ def _offload_folder() -> str:
     folder = tempfile.TemporaryDirectory(prefix="cdr-offload-")
     atexit.register(folder.cleanup)
     return folder.name
-
-
-def fit_threads(model: PreTrainedModel) -> None:
-    """Let torch use one thread for a small model: waiting for a second takes longer than the work."""
-    torch.set_num_threads(1 if model.num_parameters() < _SMALL else _THREADS)

@@ -12,6 +12,7 @@ _CPU_TOKENS = 2048
 _MOST_TOKENS = 16384
 """More do not make a GPU any busier."""
 _LEAST_TOKENS = 256
+_NO_MEMORY = ("can't allocate memory", "out of memory", "status_alloc_failed")
 _MASK_CONTEXT = 2048
 """Length of context for which attention masks are allowed for."""
 
@@ -58,11 +59,11 @@ def _own_batch_tokens(model: PreTrainedModel) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a smaller batch may succeed: CUDA's and MPS's error, or the CPU allocator's RuntimeError."""
+    """Whether a smaller batch may succeed: CUDA's and MPS's error, or a RuntimeError of CPU, cuBLAS or cuDNN."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
     message = str(error).lower()
-    return isinstance(error, RuntimeError) and ("can't allocate memory" in message or "out of memory" in message)
+    return isinstance(error, RuntimeError) and any(words in message for words in _NO_MEMORY)
 
 
 def free_bytes(device: torch.device) -> int | None:

@@ -36,13 +36,12 @@ class OpenModels:
     def _opened(self, local: LocalCheckpoint, load: LoadOptions, arguments: dict[str, Any]) -> "PreTrainedModel":
         from .adapted import put_on, take_off
         from .formats import quiet_bars
-        from .loading import fit_threads, load_model
+        from .loading import load_model
 
         if self._held is None or not self.serves(local):
             self.release()
             with quiet_bars(local.whole):
                 model = load_model(local.whole.path, load, **arguments)
-            fit_threads(model)
             self._held = local.whole.weights, model
         model = self._held[1]
         try:

@@ -66,7 +66,7 @@ class PaddedBatchScorer:
         mask = (torch.arange(token_ids.shape[1]) < lengths[:, None]).long()
         device = self._model.device
         self._rotary.forget()
-        with inference(device):
+        with inference(self._model):
             logits = self._model(token_ids.to(device), attention_mask=mask.to(device), use_cache=False).logits
             log_probs = [_scored_log_probs(logits[row], request).cpu() for row, request in enumerate(requests)]
         return np.array([float(values.double().sum()) for values in log_probs])

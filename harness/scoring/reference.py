@@ -35,7 +35,7 @@ class ReferenceScorer:
 
     def _logprobs(self, request: ScoringRequest) -> torch.Tensor:
         self._rotary.forget()
-        with inference(self._model.device):
+        with inference(self._model):
             ids = torch.tensor([request.token_ids], device=self._model.device)
             logits: torch.Tensor = self._model(input_ids=ids[:, :-1], use_cache=False).logits[0]
             scored = torch.tensor(request.scored, device=ids.device)

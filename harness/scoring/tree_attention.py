@@ -125,17 +125,17 @@ def _segment_attention(module: torch.nn.Module, name: str) -> Callable[..., tupl
 
 def _segment_mask(rule: IndexRule, segment: Segment, attention: str, query: Tensor) -> Tensor | None:
     """(1, 1, queries, keys) additive mask in the queries' type; None for SDPA where its causal flag says the same."""
-    above = int(segment.positions[0])
-    queries = torch.as_tensor(segment.positions)[:, None]
-    keys = torch.as_tensor(np.append(np.arange(above), segment.positions))[None, :]
-    zero = torch.zeros((), dtype=torch.long)
+    above, device = int(segment.positions[0]), query.device
+    queries = torch.as_tensor(segment.positions)[:, None].to(device)
+    keys = torch.as_tensor(np.append(np.arange(above), segment.positions))[None, :].to(device)
+    zero = torch.zeros((), dtype=torch.long, device=device)
     visible = rule(zero, zero, queries, keys)
     if segment.path is not None:
-        visible = visible & torch.as_tensor(segment.path)
+        visible = visible & torch.as_tensor(segment.path).to(device)
     elif attention == "sdpa" and above == 0 and torch.equal(visible, keys <= queries):
         return None
-    mask = torch.zeros(visible.shape, dtype=query.dtype).masked_fill_(~visible, torch.finfo(query.dtype).min)
-    return mask[None, None].to(query.device, non_blocking=True)
+    mask = torch.zeros(visible.shape, dtype=query.dtype, device=device)
+    return mask.masked_fill_(~visible, torch.finfo(query.dtype).min)[None, None]
 
 
 def _gather(states: Tensor, ranges: Ranges) -> Tensor:

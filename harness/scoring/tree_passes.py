@@ -62,7 +62,7 @@ class TreePasses:
         """The slice's log-probabilities, and each layer's keys and values that the next slice needs."""
         rows, read = slice(layout.start, layout.stop), layout.reads
         device = self._model.device
-        with inference(device), tree_attention(self._model) as attention, fast_linear(device, self._model.dtype):
+        with inference(self._model), tree_attention(self._model) as attention, fast_linear(device, self._model.dtype):
             tree_pass = TreePass(layout, attention, carried)
             hidden = self._decoder(
                 input_ids=self._row(trie.token_ids[rows]),

@@ -25,7 +25,6 @@ from transformers import (
 from ...tasks.item import Turn
 from ...tasks.items import Items
 from ..scoring.inference import inference
-from ..scoring.loading import fit_threads
 from .callbacks import ProgressBar, StopAtNonFinite
 from .overlap import RECORD, read_record
 from .settings import Training
@@ -73,7 +72,7 @@ class Annotator:
         padding: int = self.model.config.get_text_config().pad_token_id
         ids = torch.tensor([[*row, *[padding] * (width - len(row))] for row in rows], device=self.model.device)
         mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows], device=self.model.device)
-        with inference(self.model.device):
+        with inference(self.model):
             return self.model(input_ids=ids, attention_mask=mask).logits[:, 0].cpu().double().numpy()
 
 
@@ -83,7 +82,6 @@ def load_annotator(folder: Path, device: str = "cpu") -> Annotator:
     auto_model: Any = AutoModelForSequenceClassification
     auto_tokenizer: Any = AutoTokenizer
     model = auto_model.from_pretrained(folder, dtype=torch.float32).to(device).eval()
-    fit_threads(model)
     return Annotator(record, model, auto_tokenizer.from_pretrained(folder))
 
 

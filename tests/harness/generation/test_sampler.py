@@ -8,7 +8,6 @@ import torch
 from cdr_eval.errors import UserError
 from cdr_eval.harness.generation.sampler import Sampler, TokenPrompt, choose
 from cdr_eval.harness.generation.settings import Sampling
-from cdr_eval.harness.scoring.loading import fit_threads
 from transformers import AutoModelForCausalLM
 from transformers.generation.logits_process import TopPLogitsWarper
 
@@ -35,9 +34,7 @@ UNSELECTABLE = {
 @pytest.fixture(scope="module", params=["llama", "mistral"])
 def model(request, llamas, mistrals):
     folder = llamas / "sft" if request.param == "llama" else mistrals / "sft"
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-    fit_threads(model)
-    return model
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
 
 
 def naive(model, prompt: TokenPrompt, index: int, sampling: Sampling) -> tuple[list[int], str]:

@@ -317,3 +317,19 @@ def test_a_checkpoint_that_others_score_comes_last(llamas: Path, renderer: PartR
     for plan, found in zip(plans, answers, strict=True):
         (alone,) = runner_of(tmp_path, renderer).run([plan])
         assert same(alone, found)
+
+
+def test_a_stop_between_claiming_a_part_and_its_first_unit_leaves_no_claim(
+    plan: CheckpointPlan, renderer: PartRenderer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A notebook's next run would wait for it, since the process that holds it is alive."""
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner_module, "distinct_units", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            runner_of(tmp_path, renderer).run([plan])
+    assert Claims(tmp_path).living() == []
+    runner_of(tmp_path, renderer).run([plan])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
@@ -67,17 +68,50 @@ def allowed() -> list[object]:
 def test_the_process_has_its_settings_back_and_no_two_names_disagree_meanwhile() -> None:
     with half_products():
         before = allowed()
-        with pytest.raises(ZeroDivisionError), inference(torch.device("cpu")):
+        with pytest.raises(ZeroDivisionError), inference(random_model("llama")):
             assert allowed() == ["highest", False, False, "none", *["ieee"] * 5]
             raise ZeroDivisionError
         assert allowed() == before
         assert "bf16" in before
 
 
+def test_two_threads_do_not_undo_each_other() -> None:
+    """The first is done while the second still computes."""
+    entered, left = Event(), Event()
+    model = random_model("llama")
+
+    def first() -> None:
+        with inference(model):
+            entered.set()
+            assert left.wait(10)
+
+    with half_products():
+        before = allowed()
+        thread = Thread(target=first)
+        with inference(model):
+            thread.start()
+            assert entered.wait(10)
+        assert torch.get_float32_matmul_precision() == "highest"
+        left.set()
+        thread.join()
+        assert allowed() == before
+
+
+def test_a_small_model_takes_one_thread_while_it_computes() -> None:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with inference(random_model("llama")):
+            assert torch.get_num_threads() == 1
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_settings_by_the_newer_names_alone_come_back_too() -> None:
     try:
         BACKENDS.fp32_precision = "tf32"
-        with inference(torch.device("cpu")):
+        with inference(random_model("llama")):
             assert BACKENDS.cudnn.conv.fp32_precision == "ieee"
         assert BACKENDS.cudnn.conv.fp32_precision == "tf32"
     finally:
