@@ -26,6 +26,8 @@ from .token_trie import common_prefix, model_input
 
 _WORTH = 32
 """Fewest tokens that sharing a prefix must save: a pass of its own costs as much as some tokens."""
+_FEWEST = 2
+"""Tokens of a pass that continues a state: for one alone some architectures compute something else (Zamba 2)."""
 _CONTEXT = 8
 """A batch of continuations may have this many times `batch_tokens` tokens of copied state."""
 
@@ -92,7 +94,9 @@ class CarriedStateScorer:
         state = _copies(cache, 1)
         start = 0
         while start < shared - depth:
-            part = tokens[:, start : start + self.batch_tokens]
+            left = shared - depth - start
+            size = self.batch_tokens - (left - self.batch_tokens == 1 and self.batch_tokens > _FEWEST)
+            part = tokens[:, start : start + size]
             try:
                 hidden, after = self._forward(part, depth + start, _copies(state, 1), keep=True)
             except (RuntimeError, MemoryError) as error:
@@ -109,6 +113,7 @@ class CarriedStateScorer:
         """Compute what is left of each sequence from a copy of the state."""
         rest = [torch.tensor(walk.inputs[index][depth:]) for index in batch]
         tokens = torch.nn.utils.rnn.pad_sequence(rest, batch_first=True)
+        tokens = torch.nn.functional.pad(tokens, (0, max(0, _FEWEST - tokens.shape[1])))
         hidden, _ = self._forward(tokens, depth, _copies(cache, len(batch)), keep=False)
         width = tokens.shape[1]
         reads = [(index, row * width, depth, depth + width) for row, index in enumerate(batch)]
@@ -165,7 +170,7 @@ class _Walk:
             shared = common_prefix(first, self.inputs[group[-1]])
             if len(group) == 1 or len(first) == known:
                 yield group, depth
-            elif (shared - depth) * (len(group) - 1) >= _WORTH:
+            elif shared - depth >= (_FEWEST if depth else 1) and (shared - depth) * (len(group) - 1) >= _WORTH:
                 yield group, shared
             else:
                 yield from self.clusters(group, depth, shared)

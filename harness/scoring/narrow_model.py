@@ -24,7 +24,9 @@ _MOST_LAYERS = 24
 _HEADS, _HEAD, _WIDTH = 4, 16, 64
 
 _SIZES: dict[str, int] = {
-    **dict.fromkeys(("hidden_size", "n_embd", "d_model", "dim", "model_dim", "embed_dim", "hidden_dim"), _WIDTH),
+    **dict.fromkeys(
+        ("hidden_size", "n_embd", "d_model", "dim", "model_dim", "embed_dim", "hidden_dim", "ple_embed_dim"), _WIDTH
+    ),
     **dict.fromkeys(("lru_width", "embedding_size", "word_embed_proj_dim", "embedding_dim"), _WIDTH),
     **dict.fromkeys(("intermediate_size", "ffn_dim", "n_inner", "ffn_hidden_size", "d_ff", "d_inner"), 64),
     **dict.fromkeys(("decoder_ffn_dim", "encoder_ffn_dim", "dense_attention_dim", "feed_forward_size"), 64),
@@ -62,10 +64,21 @@ _LENGTHS: dict[str, int] = {
     "index_block_size": 8,
     "index_topk": 3,  # so few that some are taken of keys that no head looks at: which ones, may depend on the length
     "index_topk_blocks": 2,
+    "floor_scale": 16,  # Llama 4's attention is tempered by place from here on
+    "ngram_vocab_size_base": 1000,
     **dict.fromkeys(("original_max_position_embeddings",), SWITCH),
     **dict.fromkeys(("n_positions", "n_ctx", "max_target_positions", "max_sequence_length"), POSITIONS),
     "max_position_embeddings": POSITIONS,
 }
+_MULTIPLIERS: dict[str, float] = {
+    **dict.fromkeys(("embedding_multiplier", "residual_multiplier", "key_multiplier", "mlp_multipliers"), 1.25),
+    **dict.fromkeys(("attention_in_multiplier", "attention_out_multiplier", "ssm_in_multiplier"), 1.25),
+    **dict.fromkeys(("ssm_out_multiplier", "ssm_multipliers", "lm_head_multiplier", "output_multiplier"), 1.25),
+    **dict.fromkeys(("logit_scale", "logits_scaling", "logits_mup_width_multiplier"), 1.25),
+    "attention_multiplier": 1 / math.sqrt(_HEAD),
+}
+"""What multiplies activations: for a real width, it would damp a narrow one until no mistake showed. Not 1, so that a
+factor that is forgotten does."""
 _HEADS_NAMES = ("num_attention_heads", "n_head", "num_heads", "n_heads")
 _KEY_VALUE_HEADS = ("num_key_value_heads", "n_head_kv", "num_kv_heads", "swa_num_key_value_heads")
 _LAYERS = ("num_hidden_layers", "n_layer", "n_layers", "num_layers", "decoder_layers")
@@ -135,6 +148,10 @@ def _shrink(config: Any, layers: int) -> None:
     for name, value in fields.items():
         if hasattr(value, "to_diff_dict"):
             _shrink(value, layers)
+        elif name in _MULTIPLIERS:
+            if value:
+                count = len(cast(list[float], value)) if isinstance(value, list) else 0
+                setattr(config, name, [_MULTIPLIERS[name]] * count or _MULTIPLIERS[name])
         elif depth and type(value) is list and len(cast(list[Any], value)) == depth:
             setattr(config, name, [_SIZES[name]] * layers if name in _SIZES else value[:layers])
         elif isinstance(value, int) and not isinstance(value, bool):
@@ -143,6 +160,8 @@ def _shrink(config: Any, layers: int) -> None:
             setattr(config, name, 0.2)
     if "expand" in fields and "num_heads" in fields:  # Mamba 2 has heads of its inner width
         config.num_heads = int(fields["expand"] * _WIDTH) // _HEAD
+    if depth and fields.get("num_kv_shared_layers"):
+        config.num_kv_shared_layers = max(1, layers - (depth - fields["num_kv_shared_layers"]))
     if fields.get("rope_parameters"):
         _shorten_rope(config, fields)
 

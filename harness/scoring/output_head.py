@@ -1,5 +1,8 @@
 """From hidden states to the log-probabilities of given tokens, without ever holding all logits."""
 
+import math
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,6 +13,20 @@ from .model_facts import text_config
 
 _CHUNK_ELEMENTS = {"cpu": 2**23, "cuda": 2**27, "mps": 2**25}
 """Logits that are held at a time, by device type: what stays in a CPU's caches, what keeps a GPU busy."""
+
+
+_FACTORS = ("logit_scale", "lm_head_multiplier", "output_multiplier")
+"""What logits are multiplied by: of Cohere, Falcon-H1, Muse."""
+_DIVISORS = ("logits_scaling", "logits_mup_width_multiplier")
+"""What they are divided by: of Granite, Inkling."""
+
+
+def _scale(config: Any) -> float:
+    factors, divisors = _FACTORS, _DIVISORS
+    if str(config.model_type).startswith("hyperclovax"):
+        factors, divisors = (*_FACTORS, "logits_scaling"), ()
+    above, below = (math.prod(getattr(config, name, None) or 1.0 for name in names) for names in (factors, divisors))
+    return above / below
 
 
 class OutputHead:
@@ -26,10 +43,7 @@ class OutputHead:
         self._projection = projection
         self._softcap: float | None = getattr(config, "final_logit_softcapping", None)
         """Gemma 2: logits -> c tanh(logits / c)."""
-        self._scale: float = (getattr(config, "logit_scale", None) or 1.0) / (
-            getattr(config, "logits_scaling", None) or 1.0
-        )
-        """Cohere multiplies by `logit_scale`, Granite divides by `logits_scaling`."""
+        self._scale = _scale(config)
         self._chunk = max(16, _CHUNK_ELEMENTS.get(model.device.type, 2**25) // config.vocab_size)
 
     def log_probs(self, hidden: Tensor, rows: NDArray[np.int64], targets: NDArray[np.int64]) -> Tensor:

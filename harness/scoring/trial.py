@@ -102,14 +102,13 @@ def try_ways(model: PreTrainedModel) -> Trial:
     if architecture is None:
         return Trial(OneLengthScorer.kind, missing, ())
     _check_causal(architecture.ground.model)
-    itself: _Ground | None = None
     comparisons: list[Comparison] = []
     for name, way in WAYS.items():
         if name == AloneScorer.kind:
             break
         comparisons.append(architecture.compare(name, _known_obstacle(model, name)))
         if comparisons[-1].failure is None and way.shares_prefixes and architecture.ground.model is not model:
-            itself = itself or _ground(model, "itself", _requests(_SHORT))
+            itself = _ground(model, "itself", _requests(_ON_ITSELF[name]))
             comparisons += [_compare(itself, name, None)] if itself.requests else []
         if comparisons[-1].failure is None:
             return Trial(name, _reason(name, comparisons), tuple(comparisons))
@@ -266,9 +265,24 @@ def _sums(way: Way, requests: list[ScoringRequest]) -> Floats:
     return sums
 
 
-_LENGTHS = ((20, 3, 1), (20, 4), (20, 15, 9), (20, 15, 12), (20, 15, 5, 6), (20, 15, 5, 7), (20, 34), (20, 35), (50,))
+_LENGTHS = (
+    (20, 2),
+    (20, 3, 1),
+    (20, 4),
+    (20, 15, 9),
+    (20, 15, 12),
+    (20, 15, 5, 6),
+    (20, 15, 5, 7),
+    (20, 34),
+    (20, 35),
+    (50,),
+)
 """Lengths of the parts that make a request; requests share their leading parts where these are the same."""
-_SHORT = ((4, 5), (4, 3), (4, 2, 2), (4, 2, 3), (3,))
+_ON_ITSELF: dict[str, tuple[tuple[int, ...], ...]] = {
+    "tree": ((4, 5), (4, 3), (4, 2, 2), (4, 2, 3), (3,)),
+    "state": ((24, 5), (24, 3), (24, 2), (24, 2, 3), (3,)),
+}
+"""The same, by way: a state is only carried where that saves some tokens."""
 
 
 def _requests(lengths: tuple[tuple[int, ...], ...]) -> list[ScoringRequest]:

@@ -64,6 +64,7 @@ SHARING: dict[str, tuple[str, dict[str, Any]]] = {
     "gemma 3": ("gemma3_text", {"head_dim": 8, "sliding_window": 6, "query_pre_attn_scalar": 16}),
     "cohere": ("cohere", {"logit_scale": 0.3}),
     "granite": ("granite", {"logits_scaling": 3.0, "attention_multiplier": 0.2, "residual_multiplier": 0.5}),
+    "hyperclovax": ("hyperclovax", {"logits_scaling": 0.125, "attention_multiplier": 0.2}),
     "gpt-oss": ("gpt_oss", {"num_local_experts": 4, "sliding_window": 8, "head_dim": 8}),
     "gpt-neox": ("gpt_neox", {}),
     "gpt-2": ("gpt2", {"n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 512}),
@@ -149,6 +150,53 @@ def test_an_indexer_that_takes_keys_of_equal_rank_by_the_length_is_scored_by_len
     scorer, requests = SharedPrefixScorer(model, 64), preference_requests(prompts=3)
     assert scorer.trial.way == "one length"
     assert np.abs(sums(scorer, requests) - sums(ReferenceScorer(model), requests)).max() < TOLERANCE
+
+
+def test_attention_that_is_tempered_by_the_place_in_a_pass_is_not_taken_along_the_tree():
+    """Llama 4 counts places itself: rows of a pass, where those before have left no cache."""
+    rows = {"attn_temperature_tuning": True, "floor_scale": 60, "attn_scale": 0.5, "no_rope_layers": [1, 0, 1, 0]}
+    model = random_model("llama4_text", head_dim=8, num_local_experts=2, intermediate_size_mlp=64, **rows)
+    scorer, requests = SharedPrefixScorer(model, 4096), preference_requests(prompts=3)
+    assert scorer.trial.way == "state"
+    assert np.abs(sums(scorer, requests) - sums(ReferenceScorer(model), requests)).max() < TOLERANCE
+
+
+ONE_TOKEN = {
+    "num_hidden_layers": 4,
+    "hybrid_layer_ids": [1, 3],
+    "layers_block_type": ["mamba", "hybrid"] * 2,
+    "num_key_value_heads": 4,
+    "attention_head_dim": 16,
+    "attention_hidden_size": 64,
+    "mamba_d_state": 8,
+    "mamba_headdim": 8,
+    "n_mamba_heads": 8,
+    "adapter_rank": 4,
+}
+
+
+def test_responses_of_two_tokens_are_exact_where_one_token_is_continued_otherwise():
+    """Zamba 2 clamps its steps in a pass of several tokens, not in one of a single token."""
+    model = random_model("zamba2", **ONE_TOKEN)
+    for name, parameter in model.named_parameters():
+        if name.endswith("dt_bias"):
+            parameter.data.fill_(-9.0)  # steps below the clamp
+    scorer = SharedPrefixScorer(model, 256)
+    assert scorer.trial.way == "state"
+    prompt = tuple(range(3, 43))
+    requests = [ScoringRequest((*prompt, token, 2), (40, 41)) for token in range(50, 60)]
+    assert np.abs(sums(scorer, requests) - sums(ReferenceScorer(model), requests)).max() < TOLERANCE
+
+
+@pytest.mark.parametrize("settings", [{"logits_scaling": 16.0, "attention_multiplier": 0.0078125}, {}])
+def test_published_multipliers_do_not_make_the_trials_model_blind(settings: dict[str, Any]):
+    with torch.device("meta"):
+        config = AutoConfig.for_model("granite", embedding_multiplier=12.0, residual_multiplier=0.22, **settings)
+        narrow = narrow_model(AutoModelForCausalLM.from_config(config))
+    one = tuple(range(3, 43))
+    other = (*one[9::-1], *one[10:])
+    values = sums(ReferenceScorer(narrow), [ScoringRequest(tokens, tuple(range(30, 40))) for tokens in (one, other)])
+    assert abs(values[0] - values[1]) > 0.1
 
 
 def test_at_most_a_twentieth_is_padding_where_nothing_is_shared():
