@@ -103,13 +103,11 @@ def check_annotator(folder: Path, data: str, *, allow_overlap: bool = False, opt
     task = limited(load_task(data), options.limit, options.seed)
     check_rules(task)
     rows = open_annotators([folder], task.items, allow_overlap=allow_overlap)
-    from .scoring.load_options import load_options
     from .tables.accuracy import accuracy_table
     from .tables.analysis import pair_analyses
     from .tables.sample import Sample
 
-    device = load_options(options.device, "float32", trust_remote_code=False, allow_pickle=False).device
-    rewards, notes = annotator_rewards(rows, task.items, device)
+    rewards, notes = annotator_rewards(rows, task.items, options.device)
     labels, sample = [row.label for row in rows], Sample.of(task, options.resamples, options.seed)
     record = {
         "format": 1,

@@ -54,11 +54,16 @@ def open_annotators(
 
 
 def annotator_rewards(rows: Sequence[AnnotatorRow], items: Items, device: str) -> tuple[NDArray[np.float64], list[str]]:
-    """Rewards (rows, R) of the items' responses, NaN where one is too long, and notes on how many are."""
+    """Rewards (rows, R) of the items' responses, NaN where one is too long, and notes on how many are.
+
+    Computed in this process, on its `device`, which may be "auto". Raises UserError where it has none such.
+    """
     rewards, notes = np.empty((len(rows), len(items.chars))), [note for row in rows for note in row.notes]
     if rows:
+        from .scoring.load_options import load_options
         from .tuning.annotator import load_annotator
 
+        device = load_options(device, "float32", trust_remote_code=False, allow_pickle=False).device
         for place, row in enumerate(rows):
             rewards[place] = load_annotator(row.folder, device).rewards(items)
             unscored = int(np.isnan(rewards[place]).sum())

@@ -125,7 +125,7 @@ def ask_tasks(
         raise UserError("--tokens asks the checkpoints themselves; leave --scorer lm-eval or --tokens out.")
     if options.tokens and options.tensor_parallel > 1:
         raise UserError("--tokens opens each checkpoint in one process; leave --tensor-parallel or --tokens out.")
-    if options.tokens and options.executor is not None:
+    if (options.tokens or options.annotators) and options.executor is not None:
         from .executors import this_process
 
         this_process(options)  # a device that this machine lacks is to be said before everything is scored
@@ -248,9 +248,9 @@ def _measured(
     question, registry = session.question, session.registry
     scored = score(session.groups, session.router, session.planner, session.runner)
     labels, rows = reward_rows(scored, question)
-    judged, notes = annotator_rewards(annotators, question.task.items, session.load.device)
     combined, more = fitted_rewards(fitted, registry, options, lambda: session.runner.executor)
     session.runner.executor.release()
+    judged, notes = annotator_rewards(annotators, question.task.items, options.device)
     facts = RunFacts(
         kind=kind,
         question=question,

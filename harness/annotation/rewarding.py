@@ -158,10 +158,7 @@ class AnnotatorReward:
         """Lengths are characters. Raises UserError for prompts that it was trained on."""
         allow = self.options.allow_overlap
         (row,) = open_annotators([self.folder], candidates.items, allow_overlap=allow)
-        from ..scoring.load_options import load_options
-
-        load = load_options(self.options.device, "float32", trust_remote_code=False, allow_pickle=False)
-        found, notes = annotator_rewards([row], candidates.items, load.device)
+        found, notes = annotator_rewards([row], candidates.items, self.options.device)
         return replace(_alone(row.label, found[0], candidates.items), annotator=row.info, notes=notes)
 
 

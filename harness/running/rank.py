@@ -39,7 +39,7 @@ def main() -> None:
             except Exception as error:
                 if not is_out_of_memory(error):
                     raise
-                driver.send(OutOfMemory())
+                driver.send(OutOfMemory(getattr(answer, "batch_tokens", None)))
 
 
 if __name__ == "__main__":

@@ -34,6 +34,9 @@ class Refused:
 class OutOfMemory:
     """Memory ran out in a pass."""
 
+    tokens: int | None
+    """Most tokens of a pass; None where sequences are read one at a time, or the model was being opened."""
+
 
 class RankLostError(Exception):
     """One of the processes is gone; says what it left."""

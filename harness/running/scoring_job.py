@@ -1,12 +1,12 @@
 """A checkpoint to be scored in another process, of this machine or another."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...model_registry.checkpoint_files import LocalCheckpoint, localise_again
+from ..scoring.protocol import Scorer
 from .store import ScorerReport
 from .this_process import ThisProcess, score_unit
 from .work_units import ScorerSettings, WorkUnit
@@ -29,12 +29,23 @@ class ScoringJob:
         load = self.settings.load
         return replace(self, local=localise_again(self.local, load.allow_pickle, load.trust_remote_code))
 
-    def open(self) -> Callable[[WorkUnit], tuple[NDArray[np.float64], ScorerReport]]:
-        """Load the checkpoint; the function returned gives a unit's log-probabilities and what the scorer said."""
-        scorer = ThisProcess(self.settings).open(self.local)
+    def open(self) -> "OpenScorer":
+        """Load the checkpoint."""
+        return OpenScorer(ThisProcess(self.settings).open(self.local))
 
-        def answer(unit: WorkUnit) -> tuple[NDArray[np.float64], ScorerReport]:
-            scored = score_unit(scorer, unit)
-            return scored.logprobs, scored.report
 
-        return answer
+@dataclass(frozen=True, slots=True)
+class OpenScorer:
+    """A checkpoint in memory: from a unit to its log-probabilities and what the scorer said."""
+
+    scorer: Scorer
+
+    def __call__(self, unit: WorkUnit) -> tuple[NDArray[np.float64], ScorerReport]:
+        """Score one unit."""
+        scored = score_unit(self.scorer, unit)
+        return scored.logprobs, scored.report
+
+    @property
+    def batch_tokens(self) -> int | None:
+        """Most tokens of a pass; None where the scorer reads sequences one at a time."""
+        return getattr(self.scorer, "batch_tokens", None)

@@ -13,7 +13,6 @@ from .scoring_job import ScoringJob
 from .store import ScorerReport
 from .work_units import CheckpointWork, ScoredUnit, ScorerSettings, WorkUnit
 
-_MOST_TOKENS = 16_384
 _HEADS = {"num_attention_heads": "attention heads", "num_key_value_heads": "key-value heads"}
 
 
@@ -60,7 +59,7 @@ class TensorParallel:
             while unit is not None:
                 answer = self._group.answer(unit)
                 if isinstance(answer, OutOfMemory):
-                    settings = self._halved(settings)
+                    settings = self._halved(settings, answer.tokens)
                     self._group.close()
                     self._open(ScoringJob(settings, asked.local))
                     continue
@@ -77,11 +76,11 @@ class TensorParallel:
         if self._group.open(job) is not None:
             raise UserError(f"Memory runs out while {job.name} is opened: pass a larger --tensor-parallel.")
 
-    def _halved(self, settings: ScorerSettings) -> ScorerSettings:
-        """The same with half the tokens of a pass. Raises UserError where that was one."""
-        tokens = settings.batch_tokens or _MOST_TOKENS
-        if tokens == 1:
-            raise UserError("Memory runs out at one token a forward pass: pass a larger --tensor-parallel.")
+    def _halved(self, settings: ScorerSettings, tokens: int | None) -> ScorerSettings:
+        """The same with half the tokens of a pass. Raises UserError where they cannot be halved."""
+        if tokens is None or tokens == 1:
+            what = "with one sequence" if tokens is None else "at one token"
+            raise UserError(f"Memory runs out {what} a forward pass: pass a larger --tensor-parallel.")
         self._notes.append(f"Memory ran out at {tokens} tokens a forward pass; it went on with {tokens // 2}.")
         return replace(settings, batch_tokens=tokens // 2)
 

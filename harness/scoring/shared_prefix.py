@@ -56,6 +56,11 @@ class SharedPrefixScorer:
                 "every pass."
             )
 
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens of a forward pass."""
+        return self._way.batch_tokens
+
     def score(self, requests: Sequence[ScoringRequest]) -> Iterator[tuple[list[int], NDArray[np.float64]]]:
         """Yield (indices, summed log-probabilities) as forward passes finish.
 

@@ -21,6 +21,9 @@ from tests.scale.conftest import once_scoring
 
 SPARE = """
 import os
+if "RANK" in os.environ:
+    from cdr_eval.harness.scoring import memory
+    memory._CPU_TOKENS = 128
 if os.environ.get("RANK") == "1":
     import torch
     attend = torch.nn.functional.scaled_dot_product_attention
@@ -30,7 +33,7 @@ if os.environ.get("RANK") == "1":
         return attend(query, *args, **kwargs)
     torch.nn.functional.scaled_dot_product_attention = limited
 """
-"""One of two processes cannot attend from more than 64 tokens at a time."""
+"""Two processes begin with 128 tokens, and one of them cannot attend from more than 64 at a time."""
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +123,7 @@ def test_when_one_process_runs_out_of_memory_both_go_on_with_half_the_tokens(
     text = " and then one more word" * 30
     long.write_text(f'{{"prompt": "Go on.", "chosen": "Yes{text}", "rejected": "No{text}."}}\n')
     asked = (*pair[:2], str(long))
-    result = run(asked, tmp_path / "two", tensor_parallel=2, batch_tokens=128)
+    result = run(asked, tmp_path / "two", tensor_parallel=2)
     told = "Memory ran out at 128 tokens a forward pass; it went on with 64."
     assert [note for note in result.run["notes"] if "Memory" in note] == [f"{Path(m).name}: {told}" for m in pair[:2]]
     monkeypatch.undo()
