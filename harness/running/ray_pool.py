@@ -57,6 +57,12 @@ class Worker:
             return self._held[1](unit)
         except UserError as error:
             return _Refusal(str(error))
+        except (RuntimeError, MemoryError) as error:
+            from ..scoring.memory import is_out_of_memory, out_of_memory
+
+            if not is_out_of_memory(error):
+                raise
+            return _Refusal(out_of_memory("it"))
 
 
 @dataclass(slots=True, eq=False)

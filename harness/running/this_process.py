@@ -9,6 +9,7 @@ from threading import Thread
 
 import numpy as np
 
+from ...errors import CheckpointError
 from ...model_registry.checkpoint_files import LocalCheckpoint
 from ..scoring.open_models import OpenModels
 from ..scoring.opening import scorer_opener
@@ -42,9 +43,15 @@ class ThisProcess:
         self, local: LocalCheckpoint, units: Iterator[WorkUnit], following: LocalCheckpoint | None
     ) -> Iterator[ScoredUnit]:
         """Answer one checkpoint's units; the model stays where `following`, the next one, is another adapter on it."""
+        from ..scoring.memory import is_out_of_memory, out_of_memory
+
         try:
             for unit in units:
                 yield score_unit(self._scorer(local, following), unit)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise CheckpointError(local.name, out_of_memory(local.name)) from error
         finally:
             if not self.keep:
                 if self._models.serves(following):

@@ -62,7 +62,8 @@ def _spread(options: LoadOptions) -> dict[str, Any]:
         return {"device_map": "auto", "offload_folder": _offload_folder()}
     if options.tensor_parallel > 1:
         return {"distributed_config": DistributedConfig(tp_size=options.tensor_parallel)}
-    return {}
+    # Straight onto an accelerator: host memory may be the smaller of the two.
+    return {} if options.device == "cpu" else {"device_map": {"": options.device}}
 
 
 @cache

@@ -66,6 +66,14 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in message for words in _NO_MEMORY)
 
 
+def out_of_memory(what: str) -> str:
+    """The sentence for memory that ran out, however little was asked at a time."""
+    return (
+        f"Memory runs out with {what}, however short the passes: pass a smaller --max-length, a --dtype of half the "
+        "size, or another --device."
+    )
+
+
 def free_bytes(device: torch.device) -> int | None:
     """Free memory of an accelerator; None on a CPU."""
     if device.type == "cuda":

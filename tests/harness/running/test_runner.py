@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from cdr_eval.errors import CheckpointError
 from cdr_eval.harness.rendering.chat import ChatRenderer
 from cdr_eval.harness.rendering.tokenizers import load_tokenizer
 from cdr_eval.harness.running import runner as runner_module
@@ -182,8 +184,9 @@ def test_what_one_of_several_workers_had_to_say_is_kept(plan: CheckpointPlan, re
 
 
 def test_memory_that_runs_out_twice_is_noted_twice():
-    spread = TensorParallel(replace(SETTINGS, batch_tokens=128))
-    spread._halved(spread._halved(spread.settings))
+    spread = TensorParallel(SETTINGS)
+    halved = spread._halved(spread.settings, 128)
+    assert spread._halved(halved, halved.batch_tokens).batch_tokens == 32
     assert [note[:22] for note in spread._notes] == ["Memory ran out at 128 ", "Memory ran out at 64 t"]
 
 
@@ -333,3 +336,15 @@ def test_a_stop_between_claiming_a_part_and_its_first_unit_leaves_no_claim(
             runner_of(tmp_path, renderer).run([plan])
     assert Claims(tmp_path).living() == []
     runner_of(tmp_path, renderer).run([plan])
+
+
+def test_memory_that_not_even_a_token_fits_into_is_told_in_a_sentence(
+    plan: CheckpointPlan, renderer: PartRenderer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: object, **__: object) -> None:
+        raise torch.OutOfMemoryError
+
+    run = Runner(ScoreStore(tmp_path), renderer, SETTINGS, ThisProcess(SETTINGS))
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", full)
+    with pytest.raises(CheckpointError, match=r"^Memory runs out with dpo, however short the passes: pass a smaller "):
+        run.run([plan])
