@@ -1,13 +1,14 @@
 """The items of a task: what is small in memory, the texts in chunks that go to the disk when they grow large."""
 
 import json
+import os
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import fields
 from functools import cached_property
 from operator import eq
-from tempfile import SpooledTemporaryFile
-from typing import Any, cast, overload
+from tempfile import TemporaryFile
+from typing import IO, Any, cast, overload
 from weakref import finalize
 
 import numpy as np
@@ -39,9 +40,10 @@ class Items(Sequence[Item]):
         """Item → the comparisons that count, where not all do."""
         self.chunks: list[range] = []
         """The items of each chunk."""
-        self._file = SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 (it lives as long as the items)
-        finalize(self, self._file.close)
+        self._memory = bytearray()
+        self._file: IO[bytes] | None = None
         self._places: list[tuple[int, int]] = []
+        """Where each chunk starts, and its bytes, in the file if there is one."""
         self._last: tuple[int, tuple[Item, ...]] = (-1, ())
         counts, grades, styles, chars = array("q"), array("d"), array("q"), array("q")
         chunk: list[Item] = []
@@ -97,12 +99,16 @@ class Items(Sequence[Item]):
 
     def chunk(self, number: int) -> tuple[Item, ...]:
         """The items of one chunk."""
-        if self._last[0] != number:
-            start, size = self._places[number]
-            self._file.seek(start)
-            rows: list[list[Any]] = json.loads(self._file.read(size))
-            self._last = number, tuple(_item(row) for row in rows)
-        return self._last[1]
+        held, items = self._last  # read once: another thread may put its own chunk there
+        if held != number:
+            rows: list[list[Any]] = json.loads(self._read(number))
+            items = tuple(_item(row) for row in rows)
+            self._last = number, items
+        return items
+
+    def __reduce__(self) -> tuple[type["Items"], tuple[list[Item]]]:
+        """Made anew from the items, since the file belongs to this process."""
+        return Items, (list(self),)
 
     @cached_property
     def content_hash(self) -> str:
@@ -127,10 +133,23 @@ class Items(Sequence[Item]):
         styles.extend(item.styles or [-1] * n)
         chars.extend(map(len, item.responses))
 
+    def _read(self, number: int) -> bytes | bytearray:
+        """A chunk as it was written, by its position: threads and forked processes share the file's offset."""
+        start, size = self._places[number]
+        return self._memory[start : start + size] if self._file is None else os.pread(self._file.fileno(), size, start)
+
     def _write(self, chunk: list[Item]) -> None:
         raw = json.dumps([[getattr(item, name) for name in _FIELDS] for item in chunk]).encode("ascii")
-        self._places.append((self._file.seek(0, 2), len(raw)))
-        self._file.write(raw)
+        start = sum(self._places[-1]) if self._places else 0
+        self._places.append((start, len(raw)))
+        self._memory += raw
+        if self._file is None and start + len(raw) > MEMORY_BYTES:
+            self._file = TemporaryFile()  # noqa: SIM115 (it lives as long as the items)
+            finalize(self, self._file.close)
+        if self._file is not None:
+            self._file.write(self._memory)
+            self._file.flush()
+            self._memory.clear()
         done = self.chunks[-1].stop if self.chunks else 0
         self.chunks.append(range(done, done + len(chunk)))
 

@@ -1,6 +1,11 @@
 """Items give back what they were made of, chunk by chunk, from memory and from the disk."""
 
 import json
+import multiprocessing
+import os
+import pickle
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from hashlib import sha256
 from itertools import pairwise
@@ -127,10 +132,41 @@ def test_large_texts_go_to_the_disk(monkeypatch: pytest.MonkeyPatch, memory: int
     monkeypatch.setattr(items_module, "CHUNK_CHARS", 4_000)
     made = [item(i, n=3, length=1_000) for i in range(40)]
     items = Items(made)
-    assert items._file._rolled == on_disk  # pyright: ignore
+    assert (items._file is not None) == on_disk  # pyright: ignore
     assert len(items.chunks) == 20
     assert items == tuple(made)
     assert [items[i] for i in (39, 0, 20, 1)] == [made[i] for i in (39, 0, 20, 1)]
+
+
+def strangers(items: Items, rounds: int) -> int:
+    """How often a chunk, read again and again, was not the one that was asked for."""
+    wrong = 0
+    for number in list(range(len(items.chunks))) * rounds:
+        read = items.chunk(number)
+        wrong += [item.id for item in read] != items.ids[items.chunks[number].start : items.chunks[number].stop]
+    return wrong
+
+
+@pytest.mark.parametrize("memory", [10_000, 100_000_000])
+def test_threads_and_forked_processes_read_the_chunks_that_they_ask_for(monkeypatch: pytest.MonkeyPatch, memory: int):
+    monkeypatch.setattr(items_module, "MEMORY_BYTES", memory)
+    monkeypatch.setattr(items_module, "CHUNK_CHARS", 4_000)
+    items = Items(item(i, n=3, length=1_000) for i in range(40))
+    between = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        with ThreadPoolExecutor(4) as threads:
+            assert list(threads.map(strangers, [items] * 4, [25] * 4)) == [0] * 4
+    finally:
+        sys.setswitchinterval(between)
+    fork = multiprocessing.get_context("fork")
+    children = [fork.Process(target=lambda: os._exit(strangers(items, 50) > 0)) for _ in range(2)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0, 0]
+    assert pickle.loads(pickle.dumps(items)) == items
 
 
 def test_equality_with_tuples_and_other_things():
