@@ -52,6 +52,10 @@ class RunResult:
         table = shown[columns].head(_SHOWN).to_html(index=False, formatters=percent, border=0)
         return f"<p>{escape(repr(self))}; accuracy in per cent, with 95% intervals</p>{table}{more}"
 
+    def __reduce__(self) -> tuple[type["RunResult"], tuple[object, ...]]:
+        """What is pickled, for another process, holds every table as a frame: streams hang on this one's files."""
+        return RunResult, (self.run, {stem: whole(stem, table) for stem, table in self.tables.items()}, self.files)
+
     def table(self, stem: str) -> pd.DataFrame:
         """All of a table; one that the run did not write is empty."""
         return whole(stem, self.tables[stem]) if stem in self.tables else make_frame(stem, ())

@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -116,3 +117,11 @@ def test_a_result_comes_back_from_its_folder(pair: RunResult, tmp_path: Path):
     back = RunResult.load(str(pair.save(str(tmp_path / "run"))))
     assert repr(back) == repr(pair)
     assert back.accuracy.equals(pair.accuracy)
+
+
+def test_a_result_that_was_pickled_saves_the_same_files(pair: RunResult, tmp_path: Path):
+    saved = pair.save(tmp_path / "run")
+    for number, result in enumerate((pair, RunResult.load(saved))):
+        again = pickle.loads(pickle.dumps(result)).save(tmp_path / str(number))
+        files = {path.name: path.read_bytes() for path in again.iterdir()}
+        assert files == {path.name: path.read_bytes() for path in saved.iterdir()}
