@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any
 
 from ...errors import UserError
+from .class_labels import label_names, with_names
 from .columns import top_columns
 
 HUB = re.compile(
@@ -27,7 +28,7 @@ def hub_rows(source: str, match: re.Match[str], wanted: Collection[str] | None) 
             raise UserError(f"{name} has the splits {', '.join(splits)}: name one, as in {name}:{splits[0]}.")
         loaded = loaded[splits[0]]
     columns = top_columns(wanted, loaded.column_names) if wanted is not None else []
-    yield from loaded.select_columns(columns) if columns else loaded
+    yield from with_names(loaded.select_columns(columns) if columns else loaded, label_names(loaded.features.to_dict()))
 
 
 def _reached(endpoint: str) -> bool:

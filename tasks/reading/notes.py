@@ -20,6 +20,11 @@ class RowError(Exception):
         self.reason = reason
 
 
+def not_utf8() -> RowError:
+    """The fault of a row that holds bytes which are no text."""
+    return RowError("no UTF-8", "the text is not UTF-8; save it as UTF-8")
+
+
 @dataclass(frozen=True, slots=True)
 class LeftOut:
     """A row that became no item."""

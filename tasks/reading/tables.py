@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from ...errors import UserError
+from .class_labels import arrow_label_names, with_names
 from .columns import top_columns
 
 MAX_ROW_GROUP_BYTES = 2**30
@@ -26,11 +27,12 @@ def parquet_rows(path: Path, file: IO[bytes], wanted: Collection[str] | None) ->
                 )
             names: list[str] = table.schema_arrow.names
             columns = names if wanted is None else top_columns(wanted, names) or names
+            labels = arrow_label_names(table.schema_arrow)
             for batch in table.iter_batches(batch_size=64, columns=columns):
-                for row in batch.to_pylist():
+                for row in with_names(batch.to_pylist(), labels):
                     number += 1
                     yield row
-    except (pyarrow.ArrowException, UnicodeDecodeError, OverflowError) as error:
+    except (pyarrow.ArrowException, ValueError, OverflowError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path} is not valid Parquet after row {number} ({reason}): write it again.") from error
 
@@ -41,10 +43,11 @@ def arrow_rows(path: Path, file: IO[bytes]) -> Iterator[Any]:
     number = 0
     try:
         with pyarrow.ipc.open_stream(file) as stream:
+            labels = arrow_label_names(stream.schema)
             for batch in stream:
-                for row in batch.to_pylist():
+                for row in with_names(batch.to_pylist(), labels):
                     number += 1
                     yield row
-    except (pyarrow.ArrowException, UnicodeDecodeError, OverflowError) as error:
+    except (pyarrow.ArrowException, ValueError, OverflowError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"{path} is no valid Arrow stream after row {number} ({reason}): write it again.") from error

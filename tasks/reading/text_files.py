@@ -9,7 +9,7 @@ from typing import IO, Any
 from pydantic_core import from_json
 
 from ...errors import UserError
-from .notes import RowError
+from .notes import RowError, not_utf8
 
 MAX_LINE_BYTES = 16 * 2**20
 """Longest line of a JSONL file, and largest cell of a table as text."""
@@ -74,6 +74,6 @@ def _parse(raw: bytes) -> Any:
     try:
         return from_json(raw.decode("utf-8-sig"))
     except UnicodeDecodeError:
-        return RowError("no UTF-8", "the text is not UTF-8; save the file as UTF-8")
+        return not_utf8()
     except ValueError as error:
         return RowError("no JSON", f"this is not valid JSON ({error}); mend or remove it")

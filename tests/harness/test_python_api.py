@@ -3,6 +3,7 @@
 import ast
 import inspect
 import pickle
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import datasets
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from cdr_eval.errors import UserError
 from cdr_eval.harness import Options, RunResult, evaluate_grid, evaluate_pair
 from cdr_eval.harness import options as options_module
@@ -47,6 +49,62 @@ def test_a_missing_value_of_a_data_frame_is_none():
     assert task_of_rows(graded).items[0].responses == ("a", "b")
 
 
+@pytest.mark.parametrize("kind", [tuple, np.array, torch.tensor, lambda grades: list(np.array(grades, np.float32))])
+def test_arrays_tuples_and_scalars_are_read_as_lists_and_numbers(kind: Callable[[Any], Any]):
+    rows = [{"prompt": f"q{n}", "responses": ("a", "b", "c"), "scores": kind([3.0, 1.0, 2.5])} for n in range(2)]
+    inside = [
+        {"prompt": "q", "completions": [{"text": t, "score": s} for t, s in zip("ab", kind([1, 2]), strict=True)]}
+    ]
+    assert task_of_rows(rows).items.grades.tolist() == [3, 1, 2.5] * 2
+    assert task_of_rows(inside).items.grades.tolist() == [1, 2]
+
+
+NAMED = [
+    {"prompt": f"q{n}", "response_1": "a", "response_2": f"b{n}", "subset": "xyz"[n], "winner": winner}
+    for n, winner in enumerate(["response_2", "response_1", "tie"])
+]
+
+
+def labelled(rows: Sequence[Mapping[str, Any]], *names: str) -> Any:
+    data = datasets.Dataset.from_list([dict(row) for row in rows])
+    label: Any = datasets.ClassLabel(names=list(names))
+    winner = datasets.List(label) if isinstance(rows[0]["winner"], list) else label
+    subset = datasets.ClassLabel(names=["z", "y", "x"])
+    return data.cast(datasets.Features({**data.features, "winner": winner, "subset": subset}))
+
+
+@pytest.mark.parametrize("names", [("response_1", "response_2", "tie"), ("tie", "response_2", "response_1")])
+@pytest.mark.parametrize("votes", [False, True])
+def test_class_labels_are_read_by_their_names(tmp_path: Path, names: tuple[str, ...], votes: bool):
+    rows = [{**row, "winner": [row["winner"]] * 2} for row in NAMED] if votes else NAMED
+    expected, data = task_of_rows(rows).items, labelled(rows, *names)
+    assert expected.subsets == ["x", "y"]
+    data.to_parquet(tmp_path / "rows.parquet")
+    data.save_to_disk(tmp_path / "folder")
+    shown: list[Any] = [data.with_format(kind) for kind in (None, "numpy", "torch", "pandas", "arrow")]
+    shown += [data.to_iterable_dataset(), data.to_iterable_dataset().with_format("arrow"), data.with_transform(dict)]
+    for rows_of in shown:
+        assert task_of_rows(rows_of).items == expected
+    for path in (tmp_path / "rows.parquet", tmp_path / "folder"):
+        assert load_task(str(path)).items == expected
+
+
+def test_an_integer_that_has_no_name_is_no_label(tmp_path: Path):
+    data = labelled([NAMED[0], *[NAMED[1]] * 38], "response_1", "response_2", "tie")
+    data = data.map(lambda row, n: {"winner": -1 if n == 5 else row["winner"]}, with_indices=True)
+    assert data[5]["winner"] == -1
+    task = task_of_rows(data)
+    assert (len(task.items), task.reading.reasons) == (38, {"unknown label": 1})
+
+
+def test_a_text_with_half_a_character_is_no_row():
+    rows = [*ROWS, {**ROWS[0], "id": "x", "chosen": "\udcff"}, *({**ROWS[0], "id": f"s{n}"} for n in range(20))]
+    task = task_of_rows(rows)
+    assert [(row.line, row.reason, row.sentence) for row in task.reading.left_out] == [
+        (7, "no UTF-8", "the text is not UTF-8; save it as UTF-8")
+    ]
+
+
 def test_columns_of_rows_are_named_as_those_of_files():
     rows = [{"question": row["prompt"], "good": row["chosen"], "bad": row["rejected"]} for row in ROWS]
     task = task_of_rows(rows, columns=("prompt=question", "chosen=good", "rejected=bad"))
@@ -61,6 +119,10 @@ def test_columns_of_rows_are_named_as_those_of_files():
         ([], "holds no rows"),
         (["text"], "a row must be an object with named columns"),
         (pd.DataFrame(ROWS).assign(n=[1, "a", 2, 3, 4, 5]), "Could not convert 'a'.* column n .*: give each column"),
+        (
+            pd.DataFrame([{**ROWS[0], "chosen": "\udcff"}], dtype=object),
+            "cannot be read: the text is not UTF-8; save it",
+        ),
         (pd.DataFrame(ROWS).rename(columns={"id": "prompt"}), "Duplicate column names .*: give each column"),
     ],
 )

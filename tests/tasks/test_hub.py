@@ -13,6 +13,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -96,9 +97,13 @@ def test_data_sets_by_split_configuration_and_revision_in_several_shards(hub: Hu
     folders = {"train.jsonl": b'{"prompt": "q", "chosen": "main", "rejected": "no"}\n'}
     folders["preference/preference.jsonl"] = b'{"prompt": "q", "chosen": "in a folder", "rejected": "no"}\n'
     hub.repo("datasets", "org/folders").commit(folders)
+    labels = datasets.Dataset.from_dict({"prompt": ["q"], "chosen": [1], "rejected": ["no"]})
+    labels.cast_column("chosen", datasets.ClassLabel(names=["first", "second"])).to_parquet(named := io.BytesIO())
+    hub.repo("datasets", "org/labels").commit({"data/test-00000-of-00001.parquet": named.getvalue()})
     answers = load(
         hub, tmp_path, "org/plain:train", "org/plain:test", "org/plain", "org/plain:dev", f"org/plain:test@{old}",
         "org/configured/two:test", "org/configured:test", "org/configured/three:test", "org/folders/preference:train",
+        "org/labels:test",
     )  # fmt: skip
     assert answers[0] == ["a", "b", "c"]
     assert answers[1] == answers[4] == ["t"]
@@ -109,6 +114,7 @@ def test_data_sets_by_split_configuration_and_revision_in_several_shards(hub: Hu
     assert "two" in answers[6]
     assert "Cannot load the dataset org/configured/three:test" in answers[7]
     assert answers[8] == ["in a folder"]
+    assert answers[9] == ["second"], "a class label is read by its name"
 
 
 def test_a_revision_that_moves_and_one_that_is_pinned(hub: Hub, tmp_path: Path) -> None:
