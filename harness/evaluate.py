@@ -18,7 +18,7 @@ from .annotators import AnnotatorRow, annotator_rewards, open_annotators
 from .check_quantised import FullWeights, full_weights, rounding_table
 from .comparisons import Comparison, grid_of, pair_of, without
 from .fitted import FittedRow, fitted_rewards, open_fitted
-from .options import Options
+from .options import Options, paths
 from .question import Question, TaskLike, ask, asked_of, has_labels
 from .rewards import reward_rows
 
@@ -52,7 +52,7 @@ def evaluate_pair(
 
     Raises UserError for everything that the caller can mend.
     """
-    known = load_registry(_paths(registry))
+    known = load_registry(paths(registry))
     return evaluate("pair", pair_of(strong, weak, known), task, _names(variants), known, options or Options())
 
 
@@ -71,7 +71,7 @@ def evaluate_grid(
     Without a family or models: the families of the registry files, or the minilab's where there are none.
     The other arguments and the errors are those of `evaluate_pair`.
     """
-    files = _paths(registry)
+    files = paths(registry)
     known = load_registry(files)
     comparisons = grid_of(family, _names(models), include_self, known, files)
     return evaluate("grid", comparisons, task, _names(variants), known, options or Options())
@@ -79,10 +79,6 @@ def evaluate_grid(
 
 def _names(names: str | Sequence[str]) -> Sequence[str]:
     return [name.strip() for name in names.split(",")] if isinstance(names, str) else names
-
-
-def _paths(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    return [Path(path) for path in ([paths] if isinstance(paths, str | Path) else paths)]
 
 
 def evaluate(

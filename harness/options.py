@@ -1,13 +1,16 @@
 """How a run is done, by trade: loading and scoring checkpoints, what is asked of them, what is made of the answers."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from ..errors import UserError
 
 DTYPES = ("auto", "float32", "float16", "bfloat16")
-_LEAST = {"limit": 1, "seed": 0, "resamples": 1, "max_length": 1, "batch_tokens": 1}
+_CHOICES = {"dtype": DTYPES, "quantise": (None, "int8"), "protocol": ("own", "official")}
+_ONE = ("limit", "resamples", "max_length", "batch_tokens", "check_quantised", "tensor_parallel")
+_LEAST = {"seed": 0, "tokens": 0, **dict.fromkeys(_ONE, 1)}
 
 
 def default_store() -> Path:
@@ -15,6 +18,11 @@ def default_store() -> Path:
     import platformdirs
 
     return platformdirs.user_cache_path("cdr-eval") / "scores"
+
+
+def paths(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
+    """One path or several, each of which may be a string."""
+    return tuple(Path(path) for path in ([given] if isinstance(given, str | Path) else given))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,19 +111,29 @@ class Measuring:
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Loading, Asking, Measuring):
-    """Settings of a run; the defaults are those of the command line. Paths may be given as strings.
+    """Settings of a run; the defaults are those of the command line.
 
-    Raises UserError for numbers that cannot be.
+    Paths may be given as strings, and what may be several as one alone. Raises UserError for values that cannot be.
     """
 
     def __post_init__(self) -> None:
         for name in ("chat_template", "store", "criteria"):
             path: Path | str | None = getattr(self, name)
             object.__setattr__(self, name, None if path is None else Path(path))
-        object.__setattr__(self, "annotators", tuple(Path(folder) for folder in self.annotators))
+        for name in ("columns", "urls"):
+            texts: str | Sequence[str] = getattr(self, name)
+            object.__setattr__(self, name, (texts,) if isinstance(texts, str) else tuple(texts))
+        for name in ("annotators", "fitted"):
+            object.__setattr__(self, name, paths(getattr(self, name)))
         for name, least in _LEAST.items():
             value: object = getattr(self, name)
-            if value is not None and (type(value) is not int or value < least):
+            unsaid = value is None and getattr(Options, name) is None
+            if not unsaid and (type(value) is not int or value < least):
                 raise UserError(f"{name} must be a whole number from {least}, not {value!r}.")
-        if self.dtype not in DTYPES:
-            raise UserError(f"There is no dtype {self.dtype!r}; use one of {', '.join(DTYPES)}.")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                told = ", ".join(map(repr, choices))
+                raise UserError(f"{name} must be one of {told}, not {getattr(self, name)!r}.")
+        for field in fields(self):
+            if field.type is bool and not isinstance(getattr(self, field.name), bool):
+                raise UserError(f"{field.name} must be True or False, not {getattr(self, field.name)!r}.")

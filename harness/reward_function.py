@@ -1,11 +1,15 @@
 """A density ratio as a reward function, in the shape that TRL's online trainers (GRPO, RLOO) call."""
 
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from transformers.integrations.deepspeed import is_deepspeed_zero3_enabled
 
 from ..errors import UserError
 from ..model_registry.registry import load_registry
@@ -14,13 +18,13 @@ from ..tasks.criteria import load_criteria
 from ..tasks.item import Item, Turn, prompt_hash
 from ..tasks.variants import Role, Route, declare_variants, select_variants
 from .comparisons import pair_of
-from .options import Options
+from .options import Options, paths
 from .question import own_criteria
 from .rendering.chat import ChatRenderer
 from .rendering.groups import Member, open_group
 from .rewards import Scores, rewards
 from .scoring.completions_server import read_urls
-from .scoring.load_options import load_options
+from .scoring.load_options import LoadOptions, load_options
 from .scoring.opening import scorer_opener
 from .scoring.protocol import Scorer
 
@@ -31,8 +35,9 @@ class DensityRatioReward:
     Args:
         strong, weak: registry names, hub ids or local folders.
         variant: a reward variant that needs no route and no other response: vanilla, likelihood, cdr-DOMAIN, ...
+        registry: a registry file, or several, merged over the built-in one.
 
-    Raises UserError for everything that the caller can mend.
+    Of several processes each takes the GPU of its LOCAL_RANK. Raises UserError for everything that the caller can mend.
     """
 
     def __init__(
@@ -41,10 +46,15 @@ class DensityRatioReward:
         weak: str,
         *,
         variant: str = "vanilla",
-        registry: Sequence[Path] = (),
+        registry: str | Path | Sequence[str | Path] = (),
         options: Options | None = None,
     ) -> None:
-        options, known = options or Options(), load_registry(registry)
+        if is_deepspeed_zero3_enabled():  # then transformers spreads every model that it loads over the processes
+            raise UserError(
+                "DeepSpeed's ZeRO-3 would take the reward's models apart: make the reward before the trainer's "
+                "configuration."
+            )
+        options, known = options or Options(), load_registry(paths(registry))
         (comparison,) = pair_of(strong, weak, known)
         self._criteria = load_criteria(options.criteria or own_criteria(comparison.family))
         (self._variant,) = select_variants([variant], declare_variants(self._criteria))
@@ -54,8 +64,10 @@ class DensityRatioReward:
                 "use vanilla, likelihood, or a cdr-, prompt-delta- or pmi- variant of one domain."
             )
         group = open_group(comparison.checkpoints, comparison.pairs, comparison.family, known, options)
-        load = load_options(
-            options.device, options.dtype, options.trust_remote_code, options.allow_pickle, options.quantise
+        load = _on_own_gpu(
+            load_options(
+                options.device, options.dtype, options.trust_remote_code, options.allow_pickle, options.quantise
+            )
         )
         members = {member.local.name: member for member in group.members}
         urls = read_urls(options.urls, list(members))
@@ -117,6 +129,14 @@ class DensityRatioReward:
             return tuple(Turn(role=turn["role"], content=turn["content"]) for turn in prompt)
         next(iter(self._sides.values()))[0].check_unrendered(prompt, "A prompt")
         return (Turn(role="user", content=prompt),)
+
+
+def _on_own_gpu(load: LoadOptions) -> LoadOptions:
+    """Each of several processes has a GPU of its own, which "cuda" means only once a trainer is configured."""
+    rank = os.environ.get("LOCAL_RANK")
+    if load.device != "cuda" or rank is None:
+        return load
+    return replace(load, device=f"cuda:{int(rank) % torch.cuda.device_count()}")
 
 
 def _text(completion: Any) -> str:

@@ -1,6 +1,8 @@
 """The command line: parse, call, print."""
 
+import codecs
 import errno
+import io
 import signal
 import sys
 from importlib import import_module
@@ -29,6 +31,9 @@ _COMMANDS = {
     "variants": "catalog",
 }
 """Command → the module that has it."""
+_PLAIN = "plain-letters"
+"""How letters are printed that an encoding lacks: a minus sign and a bullet as in ASCII, so that no number loses its
+sign, others as question marks."""
 
 
 class _Commands(click.Group):
@@ -58,9 +63,22 @@ def _terminate(_signal: int, _frame: object) -> NoReturn:
     raise _Terminated
 
 
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    text = error.object[error.start : error.end].translate({ord("−"): "-", ord("•"): "*"})
+    return "".join(letter if letter.isascii() else "?" for letter in text), error.end
+
+
+codecs.register_error(_PLAIN, _plain)
+
+
 def main() -> None:
     """Run the command line; exit 0, 2 for what the user can mend, 3 for missing scores, 130 Ctrl-C, 143 SIGTERM."""
     signal.signal(signal.SIGTERM, _terminate)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_PLAIN)  # a letter that the terminal's encoding lacks does not end a run
     try:
         code: object = cli.main(standalone_mode=False)
         if isinstance(code, int):  # of a command that left by Context.exit

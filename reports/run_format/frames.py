@@ -45,9 +45,9 @@ def make_frame(stem: str, rows: Sequence[Sequence[object]], benchmarks: Sequence
 
 
 def whole(stem: str, table: pd.DataFrame | Stream) -> pd.DataFrame:
-    """All of a table in one frame."""
+    """All of a table in one frame of its own: what is done to it does not change the table."""
     if isinstance(table, pd.DataFrame):
-        return table
+        return table.copy()
     parts = [_arrow(TABLES[stem], frame) for frame in _frames(stem, table)]
     return pa.concat_tables(parts).unify_dictionaries().to_pandas()
 

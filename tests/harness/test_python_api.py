@@ -143,13 +143,40 @@ def test_names_and_paths_may_be_plain_texts(pair: RunResult, options: Options, t
     assert len(grid.run["pairs"]) == 4
 
 
-@pytest.mark.parametrize("wrong", [{"limit": 0}, {"limit": 2.5}, {"limit": True}, {"seed": -1}, {"resamples": "9"}])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        *({"limit": 0}, {"limit": 2.5}, {"limit": True}, {"seed": -1}, {"seed": None}, {"resamples": "9"}),
+        *({"tokens": -1}, {"check_quantised": 0}, {"tensor_parallel": 0}),
+    ],
+)
 def test_a_number_that_cannot_be_is_refused_where_it_is_written(wrong: dict[str, Any]):
     (name,) = wrong
     with pytest.raises(UserError, match=f"{name} must be a whole number from"):
         Options(**wrong)
-    with pytest.raises(UserError, match="no dtype 'half'; use one of auto, float32"):
-        Options(dtype="half")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"dtype": "half"}, "dtype must be one of 'auto', 'float32', 'float16', 'bfloat16', not 'half'."),
+        ({"protocol": "offical"}, "protocol must be one of 'own', 'official', not 'offical'."),
+        ({"quantise": "int4"}, "quantise must be one of None, 'int8', not 'int4'."),
+        ({"mean": "no"}, "mean must be True or False, not 'no'."),
+        ({"offload": 1}, "offload must be True or False, not 1."),
+    ],
+)
+def test_a_choice_that_there_is_not_is_refused_where_it_is_written(wrong: dict[str, Any], told: str):
+    with pytest.raises(UserError) as error:
+        Options(**wrong)
+    assert str(error.value) == told
+
+
+def test_one_of_several_may_be_given_alone_and_paths_as_texts():
+    given: dict[str, Any] = {"columns": "prompt=q", "urls": ["a=http://b"], "annotators": "bt", "fitted": ("f.yaml",)}
+    options = Options(**given)
+    assert (options.columns, options.urls) == (("prompt=q",), ("a=http://b",))
+    assert (options.annotators, options.fitted) == ((Path("bt"),), (Path("f.yaml"),))
 
 
 def test_every_option_says_what_it_is():
@@ -187,3 +214,10 @@ def test_a_result_that_was_pickled_saves_the_same_files(pair: RunResult, tmp_pat
         again = pickle.loads(pickle.dumps(result)).save(tmp_path / str(number))
         files = {path.name: path.read_bytes() for path in again.iterdir()}
         assert files == {path.name: path.read_bytes() for path in saved.iterdir()}
+
+
+def test_what_is_done_to_a_frame_does_not_change_the_result(pair: RunResult, tmp_path: Path):
+    shown = pair.accuracy
+    shown["accuracy"] *= 100
+    assert shown["accuracy"].max() > 1
+    assert RunResult.load(pair.save(tmp_path / "run")).accuracy["accuracy"].max() <= 1

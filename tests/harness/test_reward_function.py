@@ -1,14 +1,17 @@
 """A density ratio as a function: the rewards of a run, and a trainer that takes it."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from accelerate.utils.deepspeed import HfDeepSpeedConfig
 from cdr_eval.errors import UserError
 from cdr_eval.harness import evaluate_pair
 from cdr_eval.harness.reward_function import DensityRatioReward
 from cdr_eval.tasks.catalog import load_task
+from transformers.integrations.deepspeed import set_hf_deepspeed_config, unset_hf_deepspeed_config
 
 
 @pytest.mark.parametrize("variant", ["vanilla", "likelihood", "pmi-safety"])
@@ -47,6 +50,24 @@ def test_variants_that_need_more_and_rendered_prompts_are_refused(llamas, option
             DensityRatioReward(*pair, variant=variant, options=options)
     with pytest.raises(UserError, match="is rendered already"):
         DensityRatioReward(*pair, options=options)(["<|im_start|>user\nWhy?"], ["So."])
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_its_registry_may_be_one_file(kind: Any, tmp_path, options):
+    registry = tmp_path / "mine.yaml"
+    registry.write_text("checkpoints: {mine: {model: nowhere/at-all, weak: 3}}\n")
+    with pytest.raises(UserError, match=r"mine\.yaml"):
+        DensityRatioReward("mine", "minilab-base", registry=kind(registry), options=options)
+
+
+def test_models_that_zero_3_would_take_apart_are_refused():
+    config = HfDeepSpeedConfig({"zero_optimization": {"stage": 3}})
+    set_hf_deepspeed_config(config)
+    try:
+        with pytest.raises(UserError, match="make the reward before the trainer's configuration"):
+            DensityRatioReward("minilab-dpo-3", "minilab-sft")
+    finally:
+        unset_hf_deepspeed_config()
 
 
 def test_a_grpo_trainer_takes_it(llamas, options, tmp_path):

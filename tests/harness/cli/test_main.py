@@ -1,6 +1,7 @@
 """The command line as a user meets it: what it prints, and one sentence with exit code 2 for what they can mend."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -229,6 +230,22 @@ def test_as_a_module_and_debug(llamas: Path, sums: Path) -> None:
     assert "Traceback" not in plain.stderr
     debug = subprocess.run([*command, "--debug"], capture_output=True, text=True, timeout=120, check=False)
     assert "Traceback" in debug.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "printed"),
+    [("--help", "log ?_strong(y|x) - log ?_weak(y|x)"), ("variants", "L_s(y|T(x)) - L_w(y|T(x)), T by section: ")],
+)
+def test_letters_that_an_encoding_lacks_do_not_end_a_command(command: str, printed: str):
+    done = subprocess.run(
+        [sys.executable, "-m", "cdr_eval.harness", command],
+        capture_output=True,
+        timeout=120,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "cp1252"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert printed in done.stdout.decode("cp1252")
 
 
 def test_a_run_of_another_question_gets_a_folder_of_its_own(run: Callable[..., Ended], sums: Path):
