@@ -35,7 +35,7 @@ def inference(model: PreTrainedModel) -> Generator[None]:
 def fit_threads(model: PreTrainedModel) -> Generator[None]:
     """One thread for a small model: waiting for a second takes longer than the work."""
     before = torch.get_num_threads()
-    if before == 1 or model.num_parameters() >= _SMALL:
+    if before == 1 or model.device.type != "cpu" or model.num_parameters() >= _SMALL:
         yield
         return
     torch.set_num_threads(1)
