@@ -1,5 +1,6 @@
 """What watches a trainer: a progress bar, and an end to training whose numbers are no longer finite."""
 
+import math
 from typing import Any
 
 import torch
@@ -39,7 +40,10 @@ class ProgressBar(TrainerCallback):
 
 
 class StopAtNonFinite(TrainerCallback):
-    """Ends training with a sentence before a step whose gradient, and so its loss, is not finite."""
+    """Ends training with a sentence before a step whose gradient, and so its loss, is not finite, or soon after it.
+
+    Where the optimizer steps within the backward pass (DeepSpeed) there is no gradient to look at before the step.
+    """
 
     def on_pre_optimizer_step(
         self,
@@ -55,4 +59,20 @@ class StopAtNonFinite(TrainerCallback):
             raise UserError(
                 f"The loss or its gradient is not finite at step {state.global_step + 1}; the last checkpoint is kept "
                 f"in {args.output_dir}: lower --learning-rate, or look at the data, and train into a new --out."
+            )
+
+    def on_log(
+        self,
+        args: Any,  # noqa: ARG002
+        state: TrainerState,
+        control: Any,  # noqa: ARG002
+        logs: dict[str, float] | None = None,
+        **kwargs: Any,  # noqa: ARG002
+    ) -> None:
+        """Raise UserError; the weights, and those of the last checkpoints, may be spoilt already."""
+        watched = [(logs or {}).get(key) for key in ("loss", "grad_norm", "train_loss")]
+        if not all(math.isfinite(value) for value in watched if value is not None):
+            raise UserError(
+                f"The loss or its gradient is not finite by step {state.global_step}: lower --learning-rate, or look "
+                "at the data, and train into a new --out."
             )
