@@ -26,7 +26,12 @@ from .training_options import given, tell, training_options
 @click.option("--label-noise", type=float, help="robust-dpo: the share of labels thought to be wrong; default 0.1.")
 @click.option("--recipe", type=click.Choice(list(RECIPES)), help="Published settings; what is given beside it wins.")
 @click.option("--launch", metavar="NAME|FILE", help="Run under accelerate: multi_gpu, zero2, zero3, fsdp2 or a YAML.")
-@click.option("--processes", "count", type=click.IntRange(min=1), help="With --launch: how many; default: the file's.")
+@click.option(
+    "--processes",
+    "count",
+    type=click.IntRange(min=1),
+    help="With --launch: how many; default: one a GPU, or the file's.",
+)
 @training_options
 def tune(
     data: str,

@@ -1,6 +1,7 @@
 """Running a command again under accelerate, one process a GPU."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -26,9 +27,21 @@ def accelerate_config(launch: str) -> Path:
 
 
 def launch_command(launch: str, processes: int | None, arguments: Sequence[str]) -> list[str]:
-    """The command line that runs `cdr-eval` with the arguments in several processes."""
+    """The command line that runs `cdr-eval` with the arguments in several processes.
+
+    Of a named configuration as many as there are GPUs, of a file as many as it says, unless `processes` are given.
+    Raises UserError.
+    """
+    config = accelerate_config(launch)
+    uses_deepspeed = re.search(r"^distributed_type:\W*DEEPSPEED", config.read_text(encoding="utf-8"), re.MULTILINE)
+    if uses_deepspeed and find_spec("deepspeed") is None:
+        raise UserError(f"--launch {launch} uses DeepSpeed: run pip install deepspeed.")
+    if processes is None and config != Path(launch):
+        import torch
+
+        processes = torch.cuda.device_count() or None
     count = [] if processes is None else ["--num_processes", str(processes)]
-    head = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(accelerate_config(launch))]
+    head = [sys.executable, "-m", "accelerate.commands.launch", "--config_file", str(config)]
     return [*head, *count, "-m", "cdr_eval.harness", *arguments]
 
 

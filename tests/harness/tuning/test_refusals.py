@@ -8,6 +8,7 @@ import sys
 import pytest
 from cdr_eval.errors import UserError
 from cdr_eval.harness.cli.main import cli
+from cdr_eval.harness.tuning.launch import launch_command
 from click.testing import CliRunner
 
 from tests.checkpoints import byte_level_tokenizer, save_llama
@@ -67,6 +68,26 @@ def test_several_gpus_without_a_launcher_are_refused(pairs, tmp_path, monkeypatc
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     said = refused("tune", pairs, "--model", "minilab-sft", "--out", tmp_path / "o")
     assert "set CUDA_VISIBLE_DEVICES to one; `tune` also takes --launch multi_gpu" in said
+
+
+def test_a_named_launch_starts_a_process_a_gpu_and_a_file_as_many_as_it_says(tmp_path, monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    own = tmp_path / "own.yaml"
+    own.write_text("distributed_type: MULTI_GPU\nnum_processes: 2\n")
+    for launch, processes, wanted in (("multi_gpu", None, "3"), ("multi_gpu", 5, "5"), (str(own), None, None)):
+        started = launch_command(launch, processes, ["tune"])
+        assert started[-2:] == ["cdr_eval.harness", "tune"]
+        counts = [started[place + 1] for place, part in enumerate(started) if part == "--num_processes"]
+        assert counts == [wanted] * (wanted is not None)
+
+
+def test_a_launch_with_deepspeed_that_is_missing_is_refused(pairs, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "deepspeed", None)
+    own = tmp_path / "own.yaml"
+    own.write_text("distributed_type: 'DEEPSPEED'\n")
+    for launch in ("zero3", own):
+        said = refused("tune", pairs, "--model", "minilab-sft", "--out", tmp_path / "o", "--launch", launch)
+        assert said == f"--launch {launch} uses DeepSpeed: run pip install deepspeed."
 
 
 def test_pairs_over_the_limit_are_counted_beforehand_or_left_out(llamas, pairs, tmp_path):
