@@ -22,9 +22,11 @@ from transformers import (
     set_seed,
 )
 
+from ...errors import UserError
 from ...tasks.item import Turn
 from ...tasks.items import Items
 from ..scoring.inference import inference
+from ..scoring.memory import is_out_of_memory
 from .callbacks import ProgressBar, StopAtNonFinite
 from .overlap import RECORD, read_record
 from .settings import Training
@@ -50,7 +52,10 @@ class Annotator:
     def scores(
         self, conversations: Sequence[tuple[Sequence[Turn], str]], batch_tokens: int = 16_384
     ) -> NDArray[np.float64]:
-        """The reward of each (prompt, response), NaN where the conversation is longer than the model reads."""
+        """The reward of each (prompt, response), NaN where the conversation is longer than the model reads.
+
+        Where memory runs out a batch is halved. Raises UserError where it does for a conversation alone.
+        """
         texts = [
             conversation_text(self.tokenizer, [*prompt, Turn(role="assistant", content=response)])
             for prompt, response in conversations
@@ -63,8 +68,20 @@ class Annotator:
         scores = np.full(len(ids), np.nan)
         while order:
             longest = len(ids[order[-1]])
-            batch = [order.pop() for _ in range(min(len(order), max(1, batch_tokens // longest)))]
-            scores[batch] = self._read([ids[place] for place in batch])
+            batch = order[-max(1, batch_tokens // longest) :]
+            try:
+                scores[batch] = self._read([ids[place] for place in batch])
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error):
+                    raise
+                if len(batch) == 1:
+                    raise UserError(
+                        f"Memory ran out over a conversation of {longest:,} tokens: judge with --device cpu, or on a "
+                        "device with more memory."
+                    ) from error
+                batch_tokens = longest * (len(batch) // 2)
+            else:
+                del order[-len(batch) :]
         return scores
 
     def _read(self, rows: Sequence[Sequence[int]]) -> NDArray[np.float64]:
@@ -109,7 +126,7 @@ def train_head(
     )
     trainer.remove_callback(PrinterCallback)
     run_trainer(trainer, place.checkpoints)
-    trained = trainer.accelerator.unwrap_model(trainer.model)
+    trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)  # judged as it is read: float32
     if training.lora is not None:
         trained = trained.merge_and_unload()
     return trained.eval(), list(trainer.state.log_history)

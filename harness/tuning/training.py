@@ -20,6 +20,7 @@ from transformers.utils import logging
 
 from ...errors import UserError
 from ...tasks.item import Turn
+from ..scoring.memory import is_out_of_memory
 from .callbacks import ProgressBar, StopAtNonFinite
 from .losses import LOSSES
 from .opening import Start
@@ -81,8 +82,16 @@ def _kto_rows(rows: Sequence[dict[str, Any]], seed: int) -> list[dict[str, Any]]
 
 
 def run_trainer(trainer: Any, checkpoints: Path) -> None:
-    """Train to the end, from the newest checkpoint if there is one."""
-    trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints))
+    """Train to the end, from the newest checkpoint if there is one. Raises UserError where memory runs out."""
+    try:
+        trainer.train(resume_from_checkpoint=newest_checkpoint(checkpoints))
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise UserError(
+            f"Memory ran out with {trainer.args.per_device_train_batch_size} rows at once: pass a smaller "
+            "--micro-batch, or --lora, and a new --out."
+        ) from error
 
 
 @contextmanager
@@ -124,7 +133,7 @@ def common_arguments(training: Training, rows: int, place: Place) -> dict[str, A
         "seed": training.seed,
         "use_cpu": place.device == "cpu",
         "ddp_backend": "gloo" if on_cpu and processes() > 1 else None,
-        "bf16": not on_cpu and torch.cuda.is_bf16_supported(),
+        "bf16": not on_cpu and torch.cuda.is_bf16_supported(including_emulation=False),
         "activation_checkpointing": not on_cpu,
         "dataloader_pin_memory": not on_cpu,
         "save_steps": training.save_every or max(1, steps // 10),

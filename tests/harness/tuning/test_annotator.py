@@ -11,12 +11,17 @@ from cdr_eval.errors import UserError
 from cdr_eval.harness.annotator import CWPO, check_annotator, train_annotator
 from cdr_eval.harness.cli.main import cli
 from cdr_eval.harness.options import Options
-from cdr_eval.harness.tuning.annotator import load_annotator
+from cdr_eval.harness.tuning.annotator import Annotator, load_annotator, save_annotator, train_head
+from cdr_eval.harness.tuning.opening import open_start
 from cdr_eval.harness.tuning.overlap import check_overlap, read_record, seen
+from cdr_eval.harness.tuning.pairs import read_preferences
+from cdr_eval.harness.tuning.training import Place
+from cdr_eval.model_registry.registry import load_registry
 from cdr_eval.tasks.catalog import load_task
 from cdr_eval.tasks.item import Item, Turn, prompt_hash
 from cdr_eval.tasks.items import Items
 from click.testing import CliRunner
+from rich.progress import Progress
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 CPU = Options(device="cpu", resamples=200)
@@ -133,3 +138,32 @@ def test_a_head_that_is_trained_is_not_trained_again(trained, llamas, sums):
     assert (trained / "model.safetensors").stat().st_mtime_ns == before
     with pytest.raises(UserError, match="other settings"):
         train_annotator(str(sums), model=str(llamas / "base"), out=trained, share=0.5, training=QUICK, options=CPU)
+
+
+def test_a_head_trained_in_bfloat16_is_judged_as_it_is_saved(llamas, sums, trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("ACCELERATE_MIXED_PRECISION", "bf16")
+    _, tokenizer, local = open_start(str(llamas / "base"), load_registry(()), CPU)
+    rows = read_preferences(str(sums)).rows[:8]
+    place = Place(tmp_path / "checkpoints", "cpu", Progress(), "head")
+    head = Annotator(read_record(trained), train_head(QUICK, local.path, tokenizer, rows, place)[0], tokenizer)
+    save_annotator(head, tmp_path)
+    asked = [(row["prompt"], row["chosen"][0]["content"]) for row in rows]
+    assert np.array_equal(head.scores(asked), load_annotator(tmp_path).scores(asked))
+
+
+@pytest.mark.parametrize("most", [2, 0])
+def test_a_head_reads_fewer_at_once_where_memory_runs_out(trained, most):
+    head = load_annotator(trained)
+    asked = [([Turn(role="user", content="Why? " * k)], "So.") for k in range(1, 10)]
+    wanted = head.scores(asked)
+
+    def fill_memory(_module, _positional, given):
+        if len(given["input_ids"]) > most:
+            torch.empty(1 << 58)
+
+    head.model.register_forward_pre_hook(fill_memory, with_kwargs=True)
+    if most:
+        assert np.allclose(head.scores(asked), wanted, atol=1e-5)
+    else:
+        with pytest.raises(UserError, match="Memory ran out over a conversation of"):
+            head.scores(asked)
