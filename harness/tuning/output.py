@@ -9,7 +9,9 @@ from typing import Any
 import torch
 import yaml
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerBase
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
+from ...errors import UserError
 from ...model_registry.registry import Registry
 from ...model_registry.schema import Checkpoint
 
@@ -29,22 +31,36 @@ LOG_COLUMNS = {
 
 
 def save_model(trainer: Any, tokenizer: PreTrainedTokenizerBase, start: Path, out: Path, dtype: torch.dtype) -> None:
-    """Write the checkpoint to `out/model`, with adapters besides to `out/adapter`; call it on every process."""
+    """Write the checkpoint to `out/model` in `dtype`, with adapters besides to `out/adapter`; call it on every process.
+
+    Raises UserError where the launcher's configuration keeps weights that are spread over processes from being written.
+    """
     sharded = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled
     adapters = hasattr(trainer.accelerator.unwrap_model(trainer.model), "peft_config")
     folder = out / "model"
+    gathered = out / "adapter" if adapters else out / "checkpoints" / "gathered"
+    if trainer.is_fsdp_enabled:  # else it writes nothing under FSDP2's own choice
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
     if adapters or sharded:
-        trainer.save_model(str(out / "adapter" if adapters else folder))
+        trainer.save_model(str(gathered))
     if trainer.args.process_index != 0:
         return
+    if (adapters or sharded) and not any(gathered.glob("*.safetensors")):
+        raise UserError(
+            f"The weights were not gathered; training is kept in {trainer.args.output_dir}: let the --launch file set "
+            "zero3_save_16bit_model: true, and run the command again."
+        )
+    unset_hf_deepspeed_config()  # a model that is opened here belongs to this process alone
+    auto: Any = AutoModelForCausalLM
     if adapters:
         peft: Any = import_module("peft")
-        auto: Any = AutoModelForCausalLM
         base = auto.from_pretrained(start, dtype=torch.float32)
-        merged = peft.PeftModel.from_pretrained(base, out / "adapter").merge_and_unload()
-        merged.to(dtype).save_pretrained(folder)
-    elif not sharded:
-        trainer.accelerator.unwrap_model(trainer.model).to(dtype).save_pretrained(folder)
+        trained = peft.PeftModel.from_pretrained(base, gathered).merge_and_unload()
+    elif sharded:  # in the launcher's type of numbers
+        trained = auto.from_pretrained(gathered, dtype=dtype)
+    else:
+        trained = trainer.accelerator.unwrap_model(trainer.model)
+    trained.to(dtype).save_pretrained(folder)
     hf: Any = tokenizer
     hf.save_pretrained(folder)
 

@@ -7,8 +7,10 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -216,6 +218,49 @@ def test_numbers_that_are_not_finite_stop_training_at_their_step(llamas, pairs, 
     with pytest.raises(UserError, match=r"not finite at step [2-8]; the last checkpoint is kept in .*checkpoints"):
         tune(str(pairs), model=str(llamas / "sft"), out=tmp_path / "tuned", training=training, options=CPU)
     assert not (tmp_path / "tuned" / "run.json").exists()
+
+
+def test_weights_that_are_sharded_are_saved_whole_in_the_type_of_their_start(llamas, pairs, tmp_path):
+    out = tmp_path / "tuned"
+    subprocess.run(
+        [sys.executable, Path(__file__).with_name("sharded_training.py"), llamas / "sft", out, pairs], check=True
+    )
+    trained, saved = load_file(f"{out}.safetensors"), weights(out)
+    start = load_file(llamas / "sft" / "model.safetensors")
+    assert any(not torch.equal(trained[key], start[key]) for key in start)
+    assert saved.keys() == trained.keys()
+    assert all(torch.equal(saved[key], value.bfloat16()) for key, value in trained.items())
+
+
+def train_simply(start, pairs, out, training, prepare):
+    """A loss without a reference, on a model that `prepare` changes beforehand."""
+    model = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32)
+    prepare(model)
+    tokenizer = open_start(str(start), load_registry(()), CPU)[1]
+    return train(training, model, None, tokenizer, read_preferences(str(pairs)).rows, Place(out, "cpu", Progress(), ""))
+
+
+def test_an_optimizer_that_steps_within_the_backward_pass_is_stopped_by_the_log(llamas, pairs, tmp_path):
+    """As DeepSpeed's: no gradient is left to look at before the trainer's own step."""
+
+    def step(parameter):
+        parameter.data.sub_(1e30 * parameter.grad)
+        parameter.grad = None
+
+    def prepare(model):
+        for parameter in model.parameters():
+            parameter.register_post_accumulate_grad_hook(step)
+
+    with pytest.raises(UserError, match=r"is not finite by step [2-8]: lower --learning-rate"):
+        train_simply(llamas / "sft", pairs, tmp_path, Training(loss="simpo", epochs=4, **QUICK), prepare)
+
+
+def test_memory_that_runs_out_in_training_is_said_in_a_sentence(llamas, pairs, tmp_path):
+    def prepare(model):
+        model.register_forward_pre_hook(lambda *_: torch.empty(1 << 58) and None)
+
+    with pytest.raises(UserError, match="Memory ran out with 8 rows at once: pass a smaller --micro-batch, or --lora"):
+        train_simply(llamas / "sft", pairs, tmp_path, Training(loss="simpo", **QUICK), prepare)
 
 
 def test_tuning_is_deterministic_given_the_seed(llamas, pairs, tmp_path):
