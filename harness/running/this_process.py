@@ -43,12 +43,12 @@ class ThisProcess:
         self, local: LocalCheckpoint, units: Iterator[WorkUnit], following: LocalCheckpoint | None
     ) -> Iterator[ScoredUnit]:
         """Answer one checkpoint's units; the model stays where `following`, the next one, is another adapter on it."""
-        from ..scoring.memory import is_out_of_memory, out_of_memory
-
         try:
             for unit in units:
                 yield score_unit(self._scorer(local, following), unit)
         except (RuntimeError, MemoryError) as error:
+            from ..scoring.memory import is_out_of_memory, out_of_memory
+
             if not is_out_of_memory(error):
                 raise
             raise CheckpointError(local.name, out_of_memory(local.name)) from error
