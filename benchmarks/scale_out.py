@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import torch
 from cdr_eval.harness.comparisons import pair_of
 from cdr_eval.harness.executors import open_executor, open_pool
 from cdr_eval.harness.options import Options
 from cdr_eval.harness.question import ask
 from cdr_eval.harness.running.scoring_run import score
 from cdr_eval.harness.running.work_units import UNIT_TOKENS, CheckpointWork, Executor, ScoredUnit
-from cdr_eval.harness.scoring import loading
 from cdr_eval.harness.session import open_session
 from cdr_eval.model_registry.registry import load_registry
 from transformers import LlamaConfig, LlamaForCausalLM, set_seed
@@ -208,7 +208,7 @@ def measured_page() -> tuple[str, float, float]:
         for label, on_ray in (("this process, threads: {}", False), ("Ray, workers of one thread: {}", True)):
             one = 0.0
             for count in (1, 2, 4):
-                loading._THREADS = count  # pyright: ignore[reportPrivateUsage]
+                torch.set_num_threads(count)
                 with cluster(count if on_ray else None) as executor:
                     rate = scored(pair, task, Path(name) / f"store-{on_ray}-{count}", executor)
                 one = one or rate.seconds
