@@ -95,7 +95,9 @@ class CarriedStateScorer:
         start = 0
         while start < shared - depth:
             left = shared - depth - start
-            size = self.batch_tokens - (left - self.batch_tokens == 1 and self.batch_tokens > _FEWEST)
+            size = min(left, self.batch_tokens)
+            if left - size == 1 and size > _FEWEST:
+                size -= 1  # so that no single token is left for the last pass
             part = tokens[:, start : start + size]
             try:
                 hidden, after = self._forward(part, depth + start, _copies(state, 1), keep=True)

@@ -22,6 +22,7 @@ _DIVISORS = ("logits_scaling", "logits_mup_width_multiplier")
 
 
 def _scale(config: Any) -> float:
+    """What a model does to all logits alike; HyperCLOVAX multiplies by what Granite divides by."""
     factors, divisors = _FACTORS, _DIVISORS
     if str(config.model_type).startswith("hyperclovax"):
         factors, divisors = (*_FACTORS, "logits_scaling"), ()
